@@ -1,0 +1,20 @@
+{
+  "variables": { "asan%": 0 },
+  "targets": [
+    {
+      "target_name": "portwright",
+      "sources": [
+        "native/addon/addon.cc",
+        "native/addon/executor.cc"
+      ],
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")", "bpf"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti"],
+      "cflags_cc": ["-std=c++17", "-fexceptions", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-O2"],
+      "libraries": ["-lbpf", "-lmnl"],
+      "conditions": [
+        ["asan==1", { "cflags_cc": ["-fsanitize=address", "-fno-omit-frame-pointer", "-g"], "ldflags": ["-fsanitize=address"] }]
+      ]
+    }
+  ]
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * The layout of everything that the eBPF switch and the daemon share: map keys and values, limits, reasons, events.
+ * Included by the BPF programs and by the addon; daemon/datapath/ebpf/layout.ts mirrors it and is checked against
+ * the addon's sizeof/offsetof table when the daemon starts. All integers are in host byte order.
+ *
+ * Change anything here and PW_ABI_VERSION must rise: pins live under a directory of that name, so an old daemon's
+ * maps are never read with a new layout.
+ */
+#ifndef PORTWRIGHT_ABI_H
+#define PORTWRIGHT_ABI_H
+
+#ifdef __bpf__
+typedef __u8 pw_u8;
+typedef __u16 pw_u16;
+typedef __u32 pw_u32;
+typedef __u64 pw_u64;
+#else
+#include <stdint.h>
+typedef uint8_t pw_u8;
+typedef uint16_t pw_u16;
+typedef uint32_t pw_u32;
+typedef uint64_t pw_u64;
+#endif
+
+#define PW_ABI_VERSION 1
+
+/* Limits. A dense port id is 1..PW_MAX_PORTS-1; id 0 means "no port". */
+#define PW_MAX_PORTS 4096
+#define PW_MAX_SWITCHES 16      /* cluster networks on one host */
+#define PW_MAX_VLANS 4096
+#define PW_DENSE_IFINDEX 65536  /* larger interface indexes live in the hash if2port_high */
+#define PW_FLOOD_MAX 1024       /* members of one flood list, tagged and untagged together */
+#define PW_FDB_MAX 65536
+#define PW_SLOTS_MAX 16384      /* (port, VLAN) counter slots */
+#define PW_DROP_REASONS 32
+
+/*
+ * A forwarding domain is one VLAN of one switch: (switch_id << 12) | vid. Sixteen switches of 4096 VLANs fill 16 bits
+ * exactly, so the domain needs no table and two switches can hold the same VLAN and MAC without meeting.
+ */
+#define PW_DOMAIN(sw, vid) ((pw_u16)(((sw) << 12) | ((vid) & 0xfff)))
+
+/* pw_port.kind */
+#define PW_KIND_VETH 1
+#define PW_KIND_NIC 2   /* uplink: a NIC or a bond master */
+#define PW_KIND_TAP 3
+#define PW_KIND_HOST 4  /* a veth whose other end stays with the daemon (probes) */
+
+/* pw_port.flags */
+#define PW_PORT_UP 0x0001       /* clear: every frame in or out of the port is dropped as port_down */
+#define PW_PORT_PEER 0x0002     /* deliver by bpf_redirect_peer: the veth's peer lies in another network namespace */
+#define PW_PORT_ISOLATED 0x0004 /* no frame between two isolated ports of one switch */
+#define PW_PORT_SINGLE 0x0008   /* exactly one VLAN: the rank of that VLAN is 0, no population count needed */
+#define PW_PORT_LEARN 0x0010    /* learn source addresses */
+#define PW_PORT_FLOOD 0x0020    /* receives unknown unicast (broadcast and multicast always) */
+#define PW_PORT_UPLINK 0x0040
+
+/*
+ * One port. allowed and untagged are bitmaps over VIDs, word vid / 64, bit vid % 64. rank[w] is the number of bits set
+ * in allowed[0..w-1], so the counter slot of a VLAN is slot_base + rank[vid / 64] + popcount(allowed word below vid).
+ */
+struct pw_port {
+	pw_u32 ifindex;
+	pw_u16 flags;
+	pw_u16 pvid;      /* VLAN of untagged and priority-tagged frames that come in; 0: such frames are dropped */
+	pw_u8 kind;
+	pw_u8 switch_id;  /* 0..PW_MAX_SWITCHES-1 */
+	pw_u16 mtu;       /* largest layer-3 size in bytes that may be sent to the port */
+	pw_u32 slot_base; /* first counter slot */
+	pw_u32 slot_count;
+	pw_u32 fdb_limit; /* addresses that may be learned on the port; 0: no limit of its own */
+	pw_u32 reserved;
+	pw_u64 allowed[PW_MAX_VLANS / 64];
+	pw_u64 untagged[PW_MAX_VLANS / 64];
+	pw_u16 rank[PW_MAX_VLANS / 64];
+};
+
+/* FDB key: bits 63..16 the MAC in transmission order (first octet most significant), bits 15..0 the domain. */
+#define PW_FDB_STATIC 0x0001 /* set by the daemon; does not age */
+#define PW_FDB_STICKY 0x0002 /* does not move: a frame with this source from another port is dropped */
+struct pw_fdb_entry {
+	pw_u16 port;
+	pw_u16 flags;
+	pw_u32 tick; /* jiffies64 >> PW_TICK_SHIFT when a frame with this source was last seen */
+};
+#define PW_TICK_SHIFT 8
+
+/* Flood list of a domain: first the members that send it untagged, then those that send it tagged. */
+struct pw_flood {
+	pw_u16 n_untagged;
+	pw_u16 n_tagged;
+	pw_u16 member[PW_FLOOD_MAX];
+};
+
+/* Counters of one (port, VLAN) slot. receive: frames that came in at the port; transmit: delivered to the port. */
+struct pw_counters {
+	pw_u64 rx_packets;
+	pw_u64 rx_bytes;
+	pw_u64 tx_packets;
+	pw_u64 tx_bytes;
+};
+
+/* Counters of one port that are not by VLAN. */
+struct pw_port_stats {
+	pw_u64 flood_packets; /* frames from the port that were flooded */
+	pw_u64 fdb_moves;     /* addresses that moved to the port */
+	pw_u64 fdb_limit_hits;
+	pw_u64 fdb_full;      /* not learned: the table was full */
+	pw_u64 event_lost;    /* events not reported: ring buffer full or rate limit */
+	pw_u64 reserved;
+};
+
+/* Why a frame was dropped; index port * PW_DROP_REASONS + reason. in: at the port it came from; out: at the port it was for. */
+enum pw_drop {
+	PW_DROP_NONE = 0,
+	PW_DROP_RUNT,             /* in: shorter than an Ethernet header */
+	PW_DROP_BAD_SOURCE,       /* in: multicast or all-zero source MAC */
+	PW_DROP_RESERVED_VID,     /* in: VID 4095 */
+	PW_DROP_UNTAGGED,         /* in: untagged frame and the port has no PVID */
+	PW_DROP_VLAN_NOT_ALLOWED, /* in: tagged with a VLAN that is not allowed on the port */
+	PW_DROP_PORT_DOWN,        /* in or out: the port is not up */
+	PW_DROP_STICKY_MOVE,      /* in: the source MAC belongs to another port and may not move */
+	PW_DROP_HAIRPIN,          /* in: the destination is on the port it came from */
+	PW_DROP_EGRESS_VLAN,      /* out: FDB names a port that is not a member of the VLAN (any more) */
+	PW_DROP_ISOLATED,         /* out: both ports are isolated */
+	PW_DROP_MTU,              /* out: larger than the port's MTU */
+	PW_DROP_REDIRECT,         /* out: tag or redirect helper failed */
+	PW_DROP_NO_PORT,          /* out: FDB names a port that does not exist (any more) */
+	PW_DROP_NO_MEMBER,        /* in: nobody to flood to */
+	PW_DROP_COUNT
+};
+
+/* Events, one ring buffer. */
+enum pw_event_type {
+	PW_EVENT_FDB_MOVE = 1, /* mac in domain moved from `from` to `port` */
+	PW_EVENT_FDB_FULL,
+	PW_EVENT_FDB_LIMIT,
+	PW_EVENT_STICKY_MOVE,
+	PW_EVENT_FDB_LEARN,
+};
+struct pw_event {
+	pw_u32 type;
+	pw_u16 port;
+	pw_u16 from;
+	pw_u64 mac_domain; /* as the FDB key */
+	pw_u64 time_ns;    /* bpf_ktime_get_ns */
+};
+
+/* Map `config`, one entry. */
+struct pw_config {
+	pw_u32 abi_version;
+	pw_u32 event_rate; /* most events a second and CPU; 0: no events */
+	pw_u32 learn_events; /* 1: report every learned address as well */
+	pw_u32 reserved;
+};
+
+/* Answer of the program `clock` (SEC("syscall")): used by ageing to relate ticks to time. Its context is this struct. */
+struct pw_clock {
+	pw_u64 jiffies;
+	pw_u64 time_ns;
+};
+
+#endif

@@ -1,0 +1,356 @@
+/**
+ * The one door to the kernel. Everything above speaks these types; `native.ts` implements them over the addon and tests
+ * may replace them. Every method that fails throws a `KernelError` (kernel-error.ts) with errno, operation, object and
+ * the kernel's own text. Numbers are plain host-order integers; MAC addresses are lower-case colon form; IP addresses
+ * are text, with prefix length apart. Interface indexes are per namespace.
+ */
+
+/** Names a link: by index wherever one is known, since names move. */
+export type LinkRef = { readonly ifindex: number } | { readonly name: string };
+
+export type LinkKind = "veth" | "bridge" | "tun" | "vlan" | "bond" | "dummy" | "vxlan" | "vrf" | (string & {});
+
+/** One link as the kernel reports it (RTM_NEWLINK). `kind` is empty for physical devices. */
+export interface Link {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly altNames: readonly string[];
+  readonly alias: string;
+  readonly kind: LinkKind;
+  /** IFF_* bits, uapi/linux/if.h */
+  readonly flags: number;
+  readonly up: boolean; // IFF_UP
+  readonly carrier: boolean; // IFLA_CARRIER
+  readonly operState: number; // IF_OPER_*
+  readonly mtu: number;
+  readonly minMtu: number;
+  readonly maxMtu: number;
+  readonly txQueueLength: number;
+  readonly mac: string;
+  readonly permanentMac: string; // empty if the driver has none
+  /** index of the master, 0 if none */
+  readonly master: number;
+  readonly masterKind: string; // IFLA_INFO_SLAVE_KIND, e.g. "bridge"
+  /** IFLA_LINK: the peer (veth) or the lower device; 0 if none */
+  readonly link: number;
+  /** IFLA_LINK_NETNSID: id of the peer's namespace, -1 if it is the same */
+  readonly linkNetnsId: number;
+  readonly promiscuity: number;
+  /** carrier changes since creation */
+  readonly carrierChanges: number;
+  readonly parentBus: string; // IFLA_PARENT_DEV_BUS_NAME
+  readonly parentDevice: string; // IFLA_PARENT_DEV_NAME: PCI path
+  /** what the driver of `kind` reports, e.g. bridge.vlanFiltering; names as in LinkData */
+  readonly data: LinkData;
+  readonly stats: LinkStats;
+}
+
+/** rtnl_link_stats64, the fields used here. */
+export interface LinkStats {
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly txErrors: number;
+  readonly txDropped: number;
+}
+
+/** Attributes inside IFLA_INFO_DATA, by the kernel's names in camelCase. One table a kind in native/addon/link_data.cc. */
+export type LinkData = Readonly<Record<string, number | string | boolean>>;
+
+/** What may be set on a link, at creation or later. Absent means "leave". */
+export interface LinkSettings {
+  readonly up?: boolean;
+  readonly name?: string;
+  readonly alias?: string;
+  readonly mtu?: number;
+  readonly mac?: string;
+  readonly txQueueLength?: number;
+  readonly promiscuous?: boolean; // IFF_PROMISC
+  readonly noArp?: boolean; // IFF_NOARP
+  readonly master?: number; // 0: release
+  /** IFLA_INET6_ADDR_GEN_MODE none: no link-local address comes by itself */
+  readonly noIpv6LinkLocal?: boolean;
+  readonly data?: LinkData;
+  /** move to this namespace */
+  readonly netns?: NetnsHandle;
+}
+
+export interface LinkCreate extends LinkSettings {
+  readonly name: string;
+  readonly kind: LinkKind;
+  /** veth only: the other end, born in `netns` if given. It cannot be up at birth (the kernel says ENOTCONN). */
+  readonly peer?: { readonly name: string; readonly netns?: NetnsHandle; readonly mac?: string; readonly mtu?: number };
+}
+
+export interface Address {
+  readonly ifindex: number;
+  readonly family: 4 | 6;
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly scope: number;
+  readonly flags: number; // IFA_F_*
+}
+
+export interface AddressSpec {
+  readonly ifindex: number;
+  readonly address: string;
+  readonly prefixLength: number;
+  /** IPv6: do not run duplicate address detection (IFA_F_NODAD) */
+  readonly noDad?: boolean;
+}
+
+export interface RouteSpec {
+  readonly destination: string; // address, "0.0.0.0" or "::" with prefixLength 0 is the default route
+  readonly prefixLength: number;
+  readonly gateway?: string;
+  readonly ifindex?: number;
+  readonly metric?: number;
+  readonly mtu?: number;
+  readonly scope?: number;
+  readonly table?: number;
+}
+
+export interface Route extends RouteSpec {
+  readonly family: 4 | 6;
+  readonly protocol: number;
+}
+
+export interface Neighbour {
+  readonly ifindex: number;
+  readonly family: number; // AF_INET, AF_INET6, AF_BRIDGE
+  readonly address: string; // IP, or empty for AF_BRIDGE
+  readonly mac: string;
+  readonly state: number; // NUD_*
+  readonly flags: number; // NTF_*
+  readonly vlan?: number;
+}
+
+/** One VLAN filter entry of a bridge port or of the bridge itself (RTM_GETLINK with RTEXT_FILTER_BRVLAN). */
+export interface BridgeVlan {
+  readonly ifindex: number;
+  readonly vid: number;
+  readonly pvid: boolean;
+  readonly untagged: boolean;
+}
+
+export type NetlinkEvent =
+  | { readonly type: "link"; readonly link: Link }
+  | { readonly type: "link-gone"; readonly ifindex: number; readonly name: string }
+  | { readonly type: "address"; readonly address: Address; readonly gone: boolean }
+  /** events were lost (ENOBUFS): dump everything again */
+  | { readonly type: "overrun" };
+
+/** A network namespace held open by descriptor: checked to be one, never looked up by path again. */
+export interface NetnsHandle {
+  readonly device: bigint;
+  readonly inode: bigint;
+  /** the namespace of the calling process's main thread */
+  readonly isOwn: boolean;
+  close(): void;
+}
+
+// ---- BPF -----------------------------------------------------------------------------------------------------------
+
+/** An open BPF map. Closing twice is harmless; use after close throws EBADF. */
+export interface BpfMap {
+  readonly name: string;
+  readonly id: number;
+  readonly type: number; // BPF_MAP_TYPE_*
+  readonly keySize: number;
+  readonly valueSize: number; // of one CPU for per-CPU maps, unpadded
+  readonly maxEntries: number;
+  close(): void;
+}
+export interface BpfProgram {
+  readonly name: string;
+  readonly id: number;
+  readonly tag: string; // hex
+  close(): void;
+}
+export interface BpfLink {
+  readonly id: number;
+  readonly programId: number;
+  /** 0 when the device is gone */
+  readonly ifindex: number;
+  close(): void;
+}
+
+export interface BpfObject {
+  readonly maps: ReadonlyMap<string, BpfMap>;
+  readonly programs: ReadonlyMap<string, BpfProgram>;
+}
+
+export interface BpfLoadOptions {
+  /** directory on a bpffs: maps found there by name are reused, others are pinned there. Absent: nothing is pinned. */
+  readonly mapPinDir?: string;
+  /** variables in .rodata, set before load */
+  readonly constants?: Readonly<Record<string, number>>;
+  /** override max_entries, by map name */
+  readonly maxEntries?: Readonly<Record<string, number>>;
+}
+
+export interface TestRun {
+  readonly data?: Uint8Array; // the frame
+  readonly context?: Uint8Array; // struct __sk_buff, or the context of a SEC("syscall") program
+  readonly repeat?: number;
+  /** ifindex and friends are read from `context` */
+}
+export interface TestRunResult {
+  readonly returnValue: number;
+  readonly data: Uint8Array;
+  readonly context: Uint8Array;
+  readonly durationNs: number;
+}
+
+export interface MapEntries {
+  readonly count: number;
+  /** count * keySize bytes */
+  readonly keys: Uint8Array;
+  /** count * valueSize bytes; per-CPU maps: count * cpus * round8(valueSize) */
+  readonly values: Uint8Array;
+}
+
+export interface Bpf {
+  load(objectFile: string, options?: BpfLoadOptions): Promise<BpfObject>;
+  openMap(pinPath: string): Promise<BpfMap>;
+  openProgram(pinPath: string): Promise<BpfProgram>;
+  openLink(pinPath: string): Promise<BpfLink>;
+  pin(object: BpfMap | BpfProgram | BpfLink, path: string): Promise<void>;
+  unpin(path: string): Promise<void>;
+  /** tcx ingress (kernel >= 6.6), BPF_LINK_CREATE */
+  attachTcx(program: BpfProgram, ifindex: number): Promise<BpfLink>;
+  /** programs on the tcx ingress hook of a link, in order */
+  queryTcx(ifindex: number): Promise<readonly { readonly programId: number; readonly linkId: number }[]>;
+  /** clsact + cls_bpf direct action, for kernels below 6.6. Replaces our filter (by handle 1, priority 1) in place. */
+  attachClsact(program: BpfProgram, ifindex: number): Promise<void>;
+  detachClsact(ifindex: number): Promise<void>;
+  updateLink(link: BpfLink, program: BpfProgram): Promise<void>;
+  testRun(program: BpfProgram, run: TestRun): Promise<TestRunResult>;
+  /** null when the key is absent. Per-CPU maps: cpus * round8(valueSize) bytes. */
+  lookup(map: BpfMap, key: Uint8Array): Promise<Uint8Array | null>;
+  update(map: BpfMap, key: Uint8Array, value: Uint8Array, flags?: number): Promise<void>;
+  /** false when the key was absent */
+  remove(map: BpfMap, key: Uint8Array): Promise<boolean>;
+  /** the whole map; falls back to get_next_key where the map type has no batch operation */
+  readAll(map: BpfMap): Promise<MapEntries>;
+  /** lookups of the given keys in one crossing: values[i] is null when absent */
+  lookupMany(map: BpfMap, keys: Uint8Array): Promise<readonly (Uint8Array | null)[]>;
+  updateMany(map: BpfMap, keys: Uint8Array, values: Uint8Array, flags?: number): Promise<void>;
+  /** keys that are absent are passed over; returns how many were removed */
+  removeMany(map: BpfMap, keys: Uint8Array): Promise<number>;
+  /** calls back with batches of records; the returned object stops it */
+  readRing(map: BpfMap, onRecords: (records: readonly Uint8Array[]) => void): Promise<{ close(): Promise<void> }>;
+}
+
+// ---- packet sockets --------------------------------------------------------------------------------------------------
+
+export interface ReceivedFrame {
+  /** from the destination MAC on, as the kernel holds it: a tag in the skb's metadata is not in here */
+  readonly data: Uint8Array;
+  /** the tag from PACKET_AUXDATA, if the frame had one */
+  readonly vlan?: { readonly tpid: number; readonly tci: number };
+  /** PACKET_HOST .. PACKET_OUTGOING, uapi/linux/if_packet.h */
+  readonly packetType: number;
+  readonly timestampNs: bigint; // SO_TIMESTAMPNS, CLOCK_REALTIME
+}
+export interface PacketSocketOptions {
+  readonly ifindex: number;
+  /** ETH_P_*; default ETH_P_ALL */
+  readonly protocol?: number;
+  readonly promiscuous?: boolean;
+  /** also frames that this host sends (PACKET_OUTGOING); default false */
+  readonly outgoing?: boolean;
+  /** frames held for JavaScript before new ones are dropped and counted; default 4096 */
+  readonly queue?: number;
+}
+export interface PacketSocket {
+  send(frame: Uint8Array): Promise<void>;
+  /** frames dropped because JavaScript did not keep up */
+  readonly dropped: number;
+  close(): Promise<void>;
+}
+
+// ---- namespace -------------------------------------------------------------------------------------------------------
+
+/**
+ * One network namespace with a thread of its own. Calls run there in the order they were made, except deleteLink, which
+ * blocks about 20 ms in the kernel and so runs on a second thread.
+ */
+export interface Namespace {
+  readonly handle: NetnsHandle;
+  readonly bpf: Bpf;
+
+  links(): Promise<readonly Link[]>;
+  link(ref: LinkRef): Promise<Link | null>;
+  /** returns the new ifindex. `peerIfindex` is set for veth. */
+  createLink(spec: LinkCreate): Promise<{ readonly ifindex: number; readonly peerIfindex: number }>;
+  changeLink(ref: LinkRef, settings: LinkSettings): Promise<void>;
+  /** Resolves as soon as the link has left its namespace (and a veth's peer the peer's); false if it was not there. */
+  deleteLink(ref: LinkRef): Promise<boolean>;
+
+  addresses(ifindex?: number): Promise<readonly Address[]>;
+  addAddress(spec: AddressSpec): Promise<void>;
+  removeAddress(spec: AddressSpec): Promise<void>;
+  routes(): Promise<readonly Route[]>;
+  addRoute(spec: RouteSpec): Promise<void>;
+  removeRoute(spec: RouteSpec): Promise<void>;
+  neighbours(family: number, ifindex?: number): Promise<readonly Neighbour[]>;
+  setNeighbour(neighbour: Neighbour): Promise<void>;
+  removeNeighbour(neighbour: Neighbour): Promise<void>;
+  bridgeVlans(): Promise<readonly BridgeVlan[]>;
+  setBridgeVlans(
+    ifindex: number,
+    vlans: readonly {
+      readonly first: number;
+      readonly last: number;
+      readonly pvid?: boolean;
+      readonly untagged?: boolean;
+    }[],
+  ): Promise<void>;
+  removeBridgeVlans(
+    ifindex: number,
+    ranges: readonly { readonly first: number; readonly last: number }[],
+  ): Promise<void>;
+
+  /** /proc/sys/<path> as this namespace's thread sees it; for keys under net/ only */
+  writeSysctl(path: string, value: string): Promise<void>;
+  readSysctl(path: string): Promise<string>;
+
+  /** RTMGRP_LINK and the address groups, from now on */
+  watch(onEvents: (events: readonly NetlinkEvent[]) => void): Promise<{ close(): Promise<void> }>;
+  openPacketSocket(
+    options: PacketSocketOptions,
+    onFrames: (frames: readonly ReceivedFrame[]) => void,
+  ): Promise<PacketSocket>;
+
+  /** messages sent that change something: what "a no-op writes nothing" is checked by */
+  readonly writes: { readonly netlink: number; readonly bpf: number };
+  close(): Promise<void>;
+}
+
+export interface Kernel {
+  /** Opens and checks once: throws EINVAL with a clear text if the path is not a network namespace. */
+  openNetns(path: string): NetnsHandle;
+  ownNetns(): NetnsHandle;
+  /** starts the thread that enters it; the handle stays the caller's */
+  enter(handle: NetnsHandle): Promise<Namespace>;
+  /** makes a namespace and binds it to `path` (a file that it creates), as `ip netns add` does */
+  createNetns(path: string): Promise<void>;
+  /** unbinds and removes the file; absent is fine */
+  removeNetns(path: string): Promise<void>;
+  isBpffs(path: string): boolean;
+  /** mounts a bpffs on an existing directory; fine if there is one already */
+  mountBpffs(directory: string): void;
+  unmountBpffs(directory: string): void;
+  /** SO_PEERCRED of a connected unix socket */
+  peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number };
+  /** possible CPUs: the number of values in a per-CPU map entry */
+  readonly cpus: number;
+  /** sizes and offsets of the structures in bpf/abi.h, as "struct.field" -> offset and "struct" -> size */
+  readonly abi: Readonly<Record<string, number>>;
+  /** sd_notify without libsystemd, used where ffi-napi cannot load */
+  notify(socketPath: string, message: string): void;
+}
