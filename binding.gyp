@@ -5,7 +5,9 @@
       "target_name": "portwright",
       "sources": [
         "native/addon/addon.cc",
-        "native/addon/executor.cc"
+        "native/addon/executor.cc",
+        "native/addon/namespace.cc",
+        "native/addon/netns.cc"
       ],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")", "bpf"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "_GNU_SOURCE"],

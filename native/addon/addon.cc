@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The addon's table of contents. Every function takes the namespace object as its first argument, except those that
+// concern no namespace.
+#include <napi.h>
+
+#include "namespace.h"
+#include "netns.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  pw::InitNetns(env, exports);
+  pw::InitNamespace(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(portwright, Init)

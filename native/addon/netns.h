@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Network namespaces as descriptors: opened and checked once, never looked up by path again; made and removed by path.
+#pragma once
+
+#include <napi.h>
+
+#include "fd.h"
+
+namespace pw {
+
+// A descriptor of its own for the namespace behind a JavaScript NetnsHandle; EBADF if that handle is closed. The copy
+// lets queued work outlive the handle.
+Fd DupNetns(const Napi::Value& handle);
+
+// Moves the calling thread, which must not be the JavaScript thread.
+void EnterNetns(int fd);
+
+void InitNetns(Napi::Env env, Napi::Object exports);
+
+}  // namespace pw
