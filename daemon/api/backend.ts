@@ -1,0 +1,62 @@
+/** What the API needs of the daemon: the routes know this interface and nothing behind it. */
+import type { Registry } from "prom-client";
+import type { CniReply, CniRequest } from "../attach/cni-request.ts";
+import type { DatapathEvent, FdbEntry, MapUse, PortCounters } from "../datapath/datapath.ts";
+import type { Attachment } from "../model/attachment.ts";
+import type { PortStatus, Status } from "../model/status.ts";
+
+/** An attach request of a client that is not CNI. The names are those of the JSON and protobuf forms. */
+export interface AttachRequest {
+  /** a Network of the intent */
+  readonly network: string;
+  /** path of the workload's network namespace */
+  readonly netns: string;
+  readonly containerId: string;
+  /** name in the workload; 1-15 bytes */
+  readonly interface: string;
+  /** empty: the kernel chooses */
+  readonly mac: string;
+  /** static addresses with prefix length, e.g. "10.0.0.2/24"; empty: layer 2 only */
+  readonly addresses: readonly string[];
+}
+
+export type PortwrightEvent =
+  | { readonly type: "attached" | "detached"; readonly time: string; readonly attachment: Attachment }
+  | { readonly type: "link-up" | "link-down"; readonly time: string; readonly device: string }
+  | {
+      readonly type: "probe";
+      readonly time: string;
+      readonly network: string;
+      readonly probe: string;
+      readonly success: boolean;
+      readonly reason: string;
+    }
+  | { readonly type: "fdb"; readonly time: string; readonly event: DatapathEvent }
+  | {
+      readonly type: "condition";
+      readonly time: string;
+      readonly code: string;
+      readonly object: string;
+      readonly message: string;
+    };
+
+export interface Backend {
+  /** Resolves when frames flow. */
+  attach(request: AttachRequest): Promise<Attachment>;
+  /** Resolves when the interface is gone from the workload; ATTACHMENT_UNKNOWN if there is none. */
+  detach(id: string): Promise<void>;
+  attachments(): readonly Attachment[];
+  cni(request: CniRequest): Promise<CniReply>;
+  status(): Promise<Status>;
+  ports(): Promise<readonly PortStatus[]>;
+  counters(): Promise<readonly PortCounters[]>;
+  fdb(): Promise<readonly FdbEntry[]>;
+  mapUse(): Promise<readonly MapUse[]>;
+  /** returns the function that ends it */
+  subscribe(listener: (event: PortwrightEvent) => void): () => void;
+  readonly metrics: Registry;
+  /** process lives and its event loop and kernel thread answer */
+  healthy(): Promise<{ readonly ok: boolean; readonly reasons: readonly string[] }>;
+  /** first reconcile done and nothing wanted is missing */
+  ready(): Promise<{ readonly ok: boolean; readonly reasons: readonly string[] }>;
+}

@@ -1,0 +1,40 @@
+/** The attach room's view of the host: makes and removes ports. Implemented by `daemon/reconcile`. */
+import type { Attachment } from "../model/attachment.ts";
+import type { PortVlans } from "../model/port.ts";
+import type { NetnsHandle } from "../kernel/kernel.ts";
+
+export interface PortRequest {
+  readonly id: string;
+  readonly containerId: string;
+  readonly interface: string;
+  readonly netns: NetnsHandle;
+  readonly netnsPath: string;
+  /** its switch; BRIDGE_UNKNOWN or UPLINK_NOT_READY if it cannot be had */
+  readonly clusterNetwork: string;
+  readonly network: string;
+  readonly vlans: PortVlans;
+  readonly isolated: boolean;
+  readonly fdbLimit: number;
+  /** empty: derived from the id, stable and locally administered */
+  readonly mac: string;
+  /** 0: the cluster network's */
+  readonly mtu: number;
+}
+
+export interface MadePort {
+  readonly hostInterface: string;
+  readonly hostIfindex: number;
+  readonly hostMac: string;
+  readonly containerIfindex: number;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+export interface PortMaker {
+  /** veth into the namespace, both ends up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. */
+  make(request: PortRequest): Promise<MadePort>;
+  /** Resolves when the interface is gone from the container. Harmless if it is gone already. */
+  unmake(attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">): Promise<void>;
+  /** differences between the attachment and the kernel, each a sentence; empty if none */
+  verify(attachment: Attachment): Promise<readonly string[]>;
+}

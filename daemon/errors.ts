@@ -1,0 +1,105 @@
+/**
+ * Every error that a user can meet: one table of codes, each with its HTTP status, its CNI code (CNI SPEC 1.1.0, "Error";
+ * 100 and up are ours) and what to do. The message of an instance says what was wrong and where.
+ */
+import type { Place } from "./model/resources.ts";
+
+export interface ErrorKind {
+  readonly status: number;
+  readonly cni: number;
+  readonly help: string;
+}
+
+export const errorTable = {
+  // intent files
+  INTENT_SYNTAX: { status: 400, cni: 7, help: "Correct the YAML at the place named." },
+  INTENT_UNKNOWN_KIND: { status: 400, cni: 7, help: "Use one of the kinds in config/schemas." },
+  INTENT_UNKNOWN_FIELD: { status: 400, cni: 7, help: "Remove the field or correct its name." },
+  INTENT_INVALID: { status: 400, cni: 7, help: "Correct the value at the place named." },
+  INTENT_DUPLICATE: { status: 400, cni: 7, help: "Keep one of the two." },
+  INTENT_REFERENCE: { status: 400, cni: 7, help: "Define what is referred to, or correct the name." },
+  INTENT_FILE: { status: 500, cni: 5, help: "Check that the file exists and can be read." },
+  // the host
+  NIC_ABSENT: {
+    status: 409,
+    cni: 103,
+    help: "Check the NIC's name in the VlanConfig; it is taken as soon as it appears.",
+  },
+  NIC_HAS_MASTER: { status: 409, cni: 103, help: "Release the NIC from its bridge or bond first." },
+  NIC_HAS_ADDRESS: {
+    status: 409,
+    cni: 103,
+    help: "Move the address off the NIC first: frames for it would be switched, not received.",
+  },
+  NIC_SHARED: { status: 409, cni: 103, help: "Give each NIC to one cluster network only." },
+  BONDING_UNSUPPORTED: { status: 409, cni: 103, help: "Name a single NIC, or use a kernel with bonding." },
+  NAME_TAKEN: { status: 409, cni: 103, help: "Rename or remove the foreign object; it was left untouched." },
+  TOO_MANY_SWITCHES: { status: 409, cni: 103, help: "A host carries at most 16 cluster networks." },
+  MTU_TOO_LARGE: { status: 409, cni: 103, help: "Lower the MTU to what the NIC can carry." },
+  // attach requests
+  REQUEST_INVALID: { status: 400, cni: 7, help: "Correct the field named; GET /openapi.json describes requests." },
+  REQUEST_TOO_LARGE: { status: 413, cni: 7, help: "Send at most 256 KiB." },
+  CNI_ENVIRONMENT: { status: 400, cni: 4, help: "Correct the CNI_* variable named." },
+  CNI_DECODE: { status: 400, cni: 6, help: "Send a network configuration in JSON." },
+  CNI_CONFIG: { status: 400, cni: 7, help: "Correct the network configuration." },
+  CNI_VERSION: { status: 400, cni: 1, help: "Use a cniVersion that VERSION lists." },
+  CNI_UNSUPPORTED_FIELD: { status: 400, cni: 2, help: "Remove the option." },
+  NETNS_INVALID: { status: 400, cni: 4, help: "Name a network namespace, such as /run/netns/NAME." },
+  NETNS_OWN: { status: 400, cni: 8, help: "Name the container's namespace; CNI_NETNS_OVERRIDE=1 allows the host's." },
+  NETWORK_UNKNOWN: { status: 404, cni: 7, help: "Name a network that GET /v1/networks lists." },
+  BRIDGE_UNKNOWN: { status: 404, cni: 100, help: "Name the bridge of a cluster network: <cluster network>-br." },
+  UPLINK_NOT_READY: { status: 409, cni: 11, help: "Look at the cluster network's conditions in GET /v1/status." },
+  INTERFACE_EXISTS: { status: 409, cni: 101, help: "Use another interface name, or remove the interface." },
+  ATTACHMENT_EXISTS: { status: 409, cni: 101, help: "Detach it first." },
+  ATTACHMENT_UNKNOWN: { status: 404, cni: 3, help: "List attachments with GET /v1/attachments." },
+  CHECK_FAILED: { status: 409, cni: 102, help: "Remove and add the container's interface again." },
+  IPAM_FAILED: { status: 502, cni: 104, help: "See the IPAM plugin's message." },
+  PORTS_EXHAUSTED: { status: 507, cni: 105, help: "The switch carries at most 4095 ports." },
+  COUNTERS_EXHAUSTED: {
+    status: 507,
+    cni: 105,
+    help: "Allow fewer VLANs on trunk ports: 16384 pairs of port and VLAN are counted.",
+  },
+  FLOOD_LIST_FULL: { status: 507, cni: 105, help: "A VLAN of one switch has at most 1024 ports." },
+  BUSY: { status: 503, cni: 11, help: "Try again in a moment." },
+  FORBIDDEN: { status: 403, cni: 999, help: "Call as root." },
+  NOT_FOUND: { status: 404, cni: 999, help: "GET /openapi.json lists what there is." },
+  // the daemon itself
+  KERNEL: { status: 500, cni: 999, help: "See the kernel's text; the daemon's log has more." },
+  KERNEL_TOO_OLD: { status: 500, cni: 999, help: "Use Linux 5.17 or newer with BPF." },
+  STATE_IO: { status: 500, cni: 5, help: "Check the state directory and the space on its disk." },
+  SOCKET_IN_USE: { status: 500, cni: 999, help: "Another daemon is running: stop it, or choose other paths." },
+  PORT_IN_USE: { status: 500, cni: 999, help: "Stop what listens there, or set another --http address." },
+  DIRECTORY_UNSAFE: { status: 500, cni: 999, help: "Make the directory root's own, not writable by others." },
+  INTERNAL: { status: 500, cni: 999, help: "Report this with the daemon's log." },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export class PortwrightError extends Error {
+  override readonly name = "PortwrightError";
+  readonly code: ErrorCode;
+  readonly place: Place | undefined;
+
+  /** `message`: what was wrong and where, one sentence without the help text. */
+  constructor(code: ErrorCode, message: string, options: { place?: Place; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.place = options.place;
+  }
+
+  get status(): number {
+    return errorTable[this.code].status;
+  }
+  get cniCode(): number {
+    return errorTable[this.code].cni;
+  }
+  get help(): string {
+    return errorTable[this.code].help;
+  }
+  /** `file:line:column: message. help` */
+  override toString(): string {
+    const where = this.place ? `${this.place.file}:${this.place.line}:${this.place.column}: ` : "";
+    return `${where}${this.message}. ${this.help} [${this.code}]`;
+  }
+}

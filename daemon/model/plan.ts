@@ -1,0 +1,32 @@
+/** A plan is data: ordered steps with what was and what will be. `portwright plan` prints what `apply` does. */
+import type { ObservedPort, TargetLink, TargetPort } from "./target.ts";
+import type { LinkSettings } from "../kernel/kernel.ts";
+
+/** What traffic notices: nothing, a few lost frames, or a link that is gone for a while. */
+export type Impact = "none" | "blip" | "outage";
+
+export type Step =
+  | { readonly op: "create-link"; readonly link: TargetLink; readonly impact: Impact }
+  | {
+      readonly op: "change-link";
+      readonly name: string;
+      readonly ifindex: number;
+      readonly before: LinkSettings;
+      readonly after: LinkSettings;
+      readonly impact: Impact;
+    }
+  | { readonly op: "delete-link"; readonly name: string; readonly ifindex: number; readonly impact: Impact }
+  | {
+      readonly op: "set-port";
+      readonly port: TargetPort;
+      /** null: new. ifindex is looked up when the step runs, for the link may come from an earlier step. */
+      readonly before: ObservedPort | null;
+      readonly impact: Impact;
+    }
+  | { readonly op: "remove-port"; readonly before: ObservedPort; readonly linkName: string; readonly impact: Impact };
+
+export interface Plan {
+  readonly steps: readonly Step[];
+}
+
+export const emptyPlan: Plan = { steps: [] };

@@ -1,0 +1,73 @@
+/** A switch port as wanted or as found, whatever datapath carries it out. Pure. */
+import { VlanSet } from "./vlan-set.ts";
+
+export type PortKind = "veth" | "nic" | "tap" | "host";
+
+export interface PortConfig {
+  readonly kind: PortKind;
+  /** 0..15: the switch (cluster network) that the port belongs to */
+  readonly switchId: number;
+  /** VLAN of untagged frames that come in; 0: they are dropped */
+  readonly pvid: number;
+  /** VLANs that may come in and go out */
+  readonly allowed: VlanSet;
+  /** of those, the ones that leave untagged */
+  readonly untagged: VlanSet;
+  readonly mtu: number;
+  readonly uplink: boolean;
+  readonly isolated: boolean;
+  readonly learn: boolean;
+  /** receives unknown unicast */
+  readonly flood: boolean;
+  /** the veth's peer lives in another namespace: deliver straight into it */
+  readonly peer: boolean;
+  /** 0: no limit */
+  readonly fdbLimit: number;
+}
+
+export function samePort(a: PortConfig, b: PortConfig): boolean {
+  return (
+    a.kind === b.kind &&
+    a.switchId === b.switchId &&
+    a.pvid === b.pvid &&
+    a.mtu === b.mtu &&
+    a.uplink === b.uplink &&
+    a.isolated === b.isolated &&
+    a.learn === b.learn &&
+    a.flood === b.flood &&
+    a.peer === b.peer &&
+    a.fdbLimit === b.fdbLimit &&
+    a.allowed.equals(b.allowed) &&
+    a.untagged.equals(b.untagged)
+  );
+}
+
+/** What a workload asked for: which VLANs, in which form. */
+export type PortVlans =
+  | { readonly mode: "access"; readonly vlan: number }
+  /** the native VLAN of the cluster network's uplink, untagged */
+  | { readonly mode: "untagged" }
+  /** tagged VLANs, and one that travels untagged if native is not 0 */
+  | { readonly mode: "trunk"; readonly tagged: VlanSet; readonly native: number };
+
+/** Membership in the kernel's terms. */
+export function membership(
+  vlans: PortVlans,
+  uplinkNativeVlan: number,
+): Pick<PortConfig, "pvid" | "allowed" | "untagged"> {
+  switch (vlans.mode) {
+    case "access":
+      return single(vlans.vlan);
+    case "untagged":
+      return single(uplinkNativeVlan);
+    case "trunk": {
+      const native = vlans.native === 0 ? VlanSet.empty : VlanSet.of(vlans.native);
+      return { pvid: vlans.native, allowed: vlans.tagged.union(native), untagged: native };
+    }
+  }
+}
+
+function single(vlan: number): Pick<PortConfig, "pvid" | "allowed" | "untagged"> {
+  const only = VlanSet.of(vlan);
+  return { pvid: vlan, allowed: only, untagged: only };
+}

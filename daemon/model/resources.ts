@@ -1,0 +1,95 @@
+/**
+ * Intent: what an operator wants, as typed resources. `daemon/intent` makes these out of YAML; nothing here reads files.
+ * Field names and kinds follow Harvester's `network.harvesterhci.io/v1beta1`; what it lacks is ours and optional.
+ */
+import type { VlanSet } from "./vlan-set.ts";
+
+/** Where a resource or a field was written, for messages: `file:line:column`. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A group of networks that share one uplink; becomes one switch. Name: DNS label, at most 12 characters. */
+export interface ClusterNetwork {
+  readonly name: string;
+  readonly place: Place;
+}
+
+export interface BondOptions {
+  /** 0..6 by the kernel's names: balance-rr, active-backup, balance-xor, broadcast, 802.3ad, balance-tlb, balance-alb */
+  readonly mode: string;
+  /** ms; -1 means the default of 100 */
+  readonly miimon: number;
+}
+
+/** Which NICs carry a cluster network on this host, and how. At most one applies to a host and cluster network. */
+export interface VlanConfig {
+  readonly name: string;
+  readonly clusterNetwork: string;
+  readonly description: string;
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly uplink: {
+    readonly nics: readonly string[];
+    /** 0 means 1500 */
+    readonly mtu: number;
+    /** -1: leave */
+    readonly txQueueLength: number;
+    /** empty: leave */
+    readonly hardwareAddress: string;
+    readonly bond: BondOptions;
+    /** VLAN of untagged frames on the wire; default 1 */
+    readonly nativeVlan: number;
+  };
+  readonly place: Place;
+}
+
+export type NetworkType = "L2VlanNetwork" | "UntaggedNetwork" | "L2VlanTrunkNetwork";
+
+/** How a network's gateway is known, and from where it is probed. */
+export type NetworkRoute =
+  | {
+      readonly mode: "manual";
+      readonly cidr: string;
+      readonly gateway: string;
+      /** source address of ICMP probes on this host, inside cidr; without it only ARP is probed */
+      readonly probeAddress?: string;
+    }
+  | { readonly mode: "auto"; readonly serverAddress?: string };
+
+/** One network that workloads attach to: the short form of a NetworkAttachmentDefinition, or read from one. */
+export interface Network {
+  /** `name`, or `namespace/name` if it came from a NetworkAttachmentDefinition */
+  readonly name: string;
+  readonly clusterNetwork: string;
+  readonly type: NetworkType;
+  /** 1..4094 for L2VlanNetwork; 0 otherwise */
+  readonly vlan: number;
+  /** allowed VLANs of a trunk network; empty otherwise */
+  readonly trunk: VlanSet;
+  readonly route?: NetworkRoute;
+  /** ports of the network cannot reach each other, only ports that are not isolated */
+  readonly portIsolation: boolean;
+  /** addresses that may be learned on one port; 0: no limit */
+  readonly fdbLimit: number;
+  readonly place: Place;
+}
+
+export interface Intent {
+  readonly clusterNetworks: ReadonlyMap<string, ClusterNetwork>;
+  /** only those whose nodeSelector matches this host, by cluster network */
+  readonly vlanConfigs: ReadonlyMap<string, VlanConfig>;
+  readonly networks: ReadonlyMap<string, Network>;
+}
+
+export const DEFAULT_MTU = 1500;
+export const DEFAULT_NATIVE_VLAN = 1;
+
+export function bridgeName(clusterNetwork: string): string {
+  return `${clusterNetwork}-br`;
+}
+/** The two ends of the veth through which this host's probes enter the switch. */
+export function probeLinkNames(clusterNetwork: string): { readonly port: string; readonly inner: string } {
+  return { port: `${clusterNetwork}-pp`, inner: `${clusterNetwork}-pi` };
+}

@@ -1,0 +1,59 @@
+/** What the daemon says of itself and its networks: read by the API, the metrics, the demo. Computed from what was observed. */
+import type { Condition } from "./target.ts";
+import type { ProbeReport } from "./probe.ts";
+
+export interface PortStatus {
+  /** host interface; node_exporter's `device` */
+  readonly device: string;
+  readonly ifindex: number;
+  readonly role: "uplink" | "probe" | "workload";
+  readonly clusterNetwork: string;
+  readonly network: string;
+  readonly attachment: string;
+  readonly pvid: number;
+  /** "100,200-210" */
+  readonly allowed: string;
+  readonly untagged: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly carrier: boolean;
+  readonly attached: boolean;
+}
+
+export interface NetworkStatus {
+  readonly name: string;
+  readonly clusterNetwork: string;
+  readonly type: string;
+  readonly vlan: number;
+  readonly trunk: string;
+  readonly mtu: number;
+  /** uplink up, and no probe of it fails */
+  readonly up: boolean;
+  readonly ports: number;
+  readonly probes: readonly ProbeReport[];
+}
+
+export interface ClusterNetworkStatus {
+  readonly name: string;
+  readonly switchId: number;
+  readonly bridge: string;
+  /** NIC or bond; empty: none */
+  readonly uplink: string;
+  /** "nic": a single NIC without a bond, since the kernel has no bonding */
+  readonly uplinkKind: "none" | "nic" | "bond";
+  readonly ready: boolean;
+  readonly mtu: number;
+  readonly nativeVlan: number;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly netns: string;
+  readonly startedAt: string;
+  readonly datapath: { readonly kind: "ebpf" | "bridge"; readonly rung: string; readonly reason: string };
+  readonly ready: boolean;
+  readonly configGeneration: { readonly desired: number; readonly applied: number };
+  readonly clusterNetworks: readonly ClusterNetworkStatus[];
+  readonly networks: readonly NetworkStatus[];
+  readonly conditions: readonly Condition[];
+}

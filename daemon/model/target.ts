@@ -1,0 +1,84 @@
+/**
+ * Target: what the host should look like, in the kernel's terms. Observed: what it looks like. Both are plain data, so
+ * that diff is a function of two values.
+ */
+import type { Link, LinkData } from "../kernel/kernel.ts";
+import type { PortConfig } from "./port.ts";
+
+/** A link that we make and own (recognised by its alias), or a NIC that we only adjust. */
+export interface TargetLink {
+  readonly name: string;
+  /** "nic": exists already, is never created or deleted */
+  readonly kind: "bridge" | "veth" | "nic";
+  /** veth only */
+  readonly peer?: { readonly name: string; readonly mtu: number };
+  readonly alias: string;
+  readonly up: boolean;
+  readonly mtu: number;
+  /** empty: leave */
+  readonly mac: string;
+  /** -1: leave */
+  readonly txQueueLength: number;
+  readonly promiscuous: boolean;
+  readonly noArp: boolean;
+  readonly data: LinkData;
+  readonly clusterNetwork: string;
+}
+
+export interface TargetPort {
+  /** of the link that is the port */
+  readonly linkName: string;
+  readonly config: PortConfig;
+  readonly clusterNetwork: string;
+  /** network label; empty for uplinks and probe ports */
+  readonly network: string;
+  readonly role: "uplink" | "probe" | "workload";
+  /** attachment id, for workloads */
+  readonly owner: string;
+}
+
+/** Something wanted that cannot be had as things are; the rest goes on. */
+export interface Condition {
+  readonly code: string;
+  /** "ClusterNetwork/oob", "Network/vlan100", "Attachment/…" */
+  readonly object: string;
+  readonly message: string;
+}
+
+export interface Target {
+  readonly links: ReadonlyMap<string, TargetLink>;
+  /** by link name */
+  readonly ports: ReadonlyMap<string, TargetPort>;
+  readonly conditions: readonly Condition[];
+}
+
+export interface ObservedPort {
+  readonly ifindex: number;
+  /** dense port id of the datapath */
+  readonly portId: number;
+  readonly config: PortConfig;
+  /** the program really hangs on the link */
+  readonly attached: boolean;
+}
+
+export interface Observed {
+  readonly links: readonly Link[];
+  readonly ports: readonly ObservedPort[];
+}
+
+/** Aliases of ours start so; nothing without it is ever changed or removed (a NIC is adjusted, never owned). */
+export const ALIAS_PREFIX = "portwright ";
+
+export function isOurs(link: Pick<Link, "alias">): boolean {
+  return link.alias.startsWith(ALIAS_PREFIX);
+}
+/** The switch id lives in the bridge's alias: the kernel keeps it over a restart of the daemon. */
+export function bridgeAlias(clusterNetwork: string, switchId: number): string {
+  return `${ALIAS_PREFIX}bridge ${clusterNetwork} switch ${switchId}`;
+}
+export function probeAlias(clusterNetwork: string): string {
+  return `${ALIAS_PREFIX}probe ${clusterNetwork}`;
+}
+export function attachmentAlias(clusterNetwork: string, network: string, attachmentId: string): string {
+  return `${ALIAS_PREFIX}port ${clusterNetwork} ${network} ${attachmentId}`.slice(0, 255);
+}
