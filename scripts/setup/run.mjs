@@ -1,0 +1,75 @@
+// @ts-check
+// Child processes of set-up: output kept back and shown only on failure; none outlives an interrupted set-up.
+import { spawn } from "node:child_process";
+import { SetupError } from "./report.mjs";
+
+const LINES_SHOWN = 40;
+
+/** @type {Set<import("node:child_process").ChildProcess>} */
+const children = new Set();
+
+/**
+ * @typedef {object} RunOptions
+ * @property {Record<string, string>} [env] added to the environment
+ * @property {readonly number[]} [okCodes] exit codes that are no failure
+ * @property {string} [onFail] first words of the error
+ */
+
+/**
+ * Runs a command and returns what it wrote to stdout. Rejects with ENOENT's error if there is no such command.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {RunOptions} [options]
+ * @returns {Promise<string>}
+ */
+export function output(command, args, { env = {}, okCodes = [0], onFail = `${command} failed` } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    children.add(child);
+    let stdout = "";
+    let both = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      stdout += text;
+      both += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      both += text;
+    });
+    child.on("error", (error) => {
+      children.delete(child);
+      reject(error);
+    });
+    child.on("close", (code, signal) => {
+      children.delete(child);
+      if (code !== null && okCodes.includes(code)) return resolve(stdout);
+      const end = both.trimEnd().split("\n").slice(-LINES_SHOWN).join("\n");
+      reject(new SetupError(`${onFail} (${signal ?? `exit code ${code}`}).`, end));
+    });
+  });
+}
+
+/**
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {RunOptions} [options]
+ * @returns {Promise<void>}
+ */
+export async function run(command, args, options) {
+  await output(command, args, options);
+}
+
+/**
+ * On the first signal the running command is ended and `interrupted` becomes true, so that the failure which follows is
+ * told as what it is. A terminal's Ctrl-C reaches the command as well; a second signal does no harm.
+ */
+export function endChildrenOnSignal() {
+  const state = { interrupted: false };
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+    process.on(signal, () => {
+      state.interrupted = true;
+      for (const child of children) child.kill(signal === "SIGINT" ? "SIGINT" : "SIGTERM");
+      if (children.size === 0) process.exit(130);
+    });
+  }
+  return state;
+}

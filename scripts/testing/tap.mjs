@@ -1,0 +1,61 @@
+// @ts-check
+// Reads TAP (Test Anything Protocol, version 13 and 14 as far as runners here write it) line by line.
+
+/**
+ * @typedef {object} Result
+ * @property {string} title
+ * @property {"passed" | "failed" | "skipped"} outcome
+ * @property {string} reason why it was skipped, if the directive says so
+ * @property {string[]} detail the diagnostic block, its indentation taken away
+ */
+
+const TEST_LINE = /^(not )?ok\b(?: +\d+)?(?: +- *| +|$)(.*)$/;
+// A directive stands behind an unescaped hash; a hash in the title is escaped.
+const DIRECTIVE = /^(.*?)(?:^|\s+)(?<!\\)#\s*(skip|todo)\b\s*(.*)$/i;
+
+/**
+ * @param {AsyncIterable<string>} lines
+ * @returns {AsyncGenerator<Result>}
+ * @throws on "Bail out!" and if fewer or more tests came than the plan said
+ */
+export async function* readTap(lines) {
+  /** @type {Result | undefined} */
+  let last;
+  let seen = 0;
+  let planned = -1;
+  let indent = -1; // of the diagnostic block that is open, or -1
+  for await (const line of lines) {
+    if (indent >= 0) {
+      if (line.trim() === "...") indent = -1;
+      else last?.detail.push(line.slice(indent));
+      continue;
+    }
+    const plan = /^1\.\.(\d+)/.exec(line);
+    const bail = /^Bail out!\s*(.*)$/.exec(line);
+    const test = TEST_LINE.exec(line);
+    if (plan) planned = Number(plan[1]);
+    else if (bail) throw new Error(`the runner gave up: ${bail[1] || "no reason given"}`);
+    else if (last && line.trim() === "---") indent = line.indexOf("-");
+    else if (test) {
+      if (last) yield last;
+      last = toResult(test[1] === undefined, test[2] ?? "");
+      seen++;
+    }
+  }
+  if (last) yield last;
+  if (planned < 0 && seen > 0) throw new Error("the output ended without a plan: the runner died before its end");
+  if (planned >= 0 && planned !== seen) throw new Error(`${planned} tests were announced, ${seen} reported`);
+}
+
+/**
+ * @param {boolean} ok
+ * @param {string} text behind the number
+ * @returns {Result}
+ */
+function toResult(ok, text) {
+  const directive = DIRECTIVE.exec(text);
+  const title = (directive ? (directive[1] ?? "") : text).trim().replace(/\\([#\\])/g, "$1");
+  // A test marked as yet to be done is not allowed to fail the run, nor to pass it.
+  const outcome = directive ? "skipped" : ok ? "passed" : "failed";
+  return { title, outcome, reason: directive?.[3]?.trim() ?? "", detail: [] };
+}
