@@ -5,6 +5,15 @@
       "target_name": "portwright",
       "sources": [
         "native/addon/addon.cc",
+        "native/addon/bpf_attach.cc",
+        "native/addon/bpf_bind.cc",
+        "native/addon/bpf_bind_map.cc",
+        "native/addon/bpf_clsact.cc",
+        "native/addon/bpf_load.cc",
+        "native/addon/bpf_log.cc",
+        "native/addon/bpf_map.cc",
+        "native/addon/bpf_objects.cc",
+        "native/addon/bpf_ring.cc",
         "native/addon/executor.cc",
         "native/addon/namespace.cc",
         "native/addon/netns.cc"

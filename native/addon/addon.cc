@@ -3,12 +3,14 @@
 // concern no namespace.
 #include <napi.h>
 
+#include "bpf.h"
 #include "namespace.h"
 #include "netns.h"
 
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  pw::InitBpf(env, exports);
   pw::InitNetns(env, exports);
   pw::InitNamespace(env, exports);
   return exports;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf_log.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <cstdarg>
@@ -45,8 +46,12 @@ void InstallLog() {
   libbpf_set_memlock_rlim(0);
 }
 
-LogScope::LogScope() : outer_(current) { current = this; }
-LogScope::~LogScope() { current = outer_; }
+LogScope::LogScope() : outer_(current) {
+  current = this;
+}
+LogScope::~LogScope() {
+  current = outer_;
+}
 
 std::string LogScope::Tail() const {
   std::string_view log = text_;

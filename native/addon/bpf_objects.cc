@@ -102,8 +102,8 @@ Kind KindOf(int fd, const std::string& path) {
 }  // namespace
 
 bool IsPerCpu(uint32_t type) {
-  return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
-         type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
+  return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+         type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 }
 
 int PossibleCpus() {
@@ -122,7 +122,9 @@ Object::Object(Kind kind, int fd, Info info)
   registry->open.insert(this);
 }
 
-Object::~Object() { Close(); }
+Object::~Object() {
+  Close();
+}
 
 int Object::fd() const {
   int fd = fd_.load();
@@ -196,7 +198,8 @@ void Unpin(const std::string& path) {
 TestRunResult RunTest(const Object& program, const TestRun& run) {
   TestRunResult out;
   LIBBPF_OPTS(bpf_test_run_opts, opts);
-  // The kernel writes a syscall program's context back in place and refuses everything else (bpf_prog_test_run_syscall).
+  // The kernel writes a syscall program's context back in place and refuses everything else
+  // (bpf_prog_test_run_syscall).
   Bytes context = run.context.value_or(Bytes());
   const bool syscall_program = program.info().type == BPF_PROG_TYPE_SYSCALL;
   if (run.context) {
@@ -204,9 +207,12 @@ TestRunResult RunTest(const Object& program, const TestRun& run) {
     opts.ctx_size_in = context.size();
   }
   if (!syscall_program) {
-    out.context.resize(context.size() + 256);  // room for a struct __sk_buff that is longer than the caller's
-    opts.ctx_out = out.context.data();
-    opts.ctx_size_out = out.context.size();
+    // XDP takes an output context only together with one that fits the data (bpf_prog_test_run_xdp).
+    if (run.context || program.info().type == BPF_PROG_TYPE_SCHED_CLS) {
+      out.context.resize(context.size() + 256);  // room for a struct __sk_buff that is longer than the caller's
+      opts.ctx_out = out.context.data();
+      opts.ctx_size_out = out.context.size();
+    }
     opts.repeat = run.repeat == 0 ? 1 : static_cast<int>(run.repeat);
     if (run.data) {
       out.data.resize(run.data->size() + 256);  // a program may push headers

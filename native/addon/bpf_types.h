@@ -30,8 +30,8 @@ struct Info {
   uint32_t ifindex = 0;     // link: 0 when its device is gone
 };
 
-// One open descriptor of a BPF object. Work in flight shares it; Close() runs on the namespace's thread after that work,
-// because closing the last reference of a link detaches it, which can block. The destructor is a safety net.
+// One open descriptor of a BPF object. Work in flight shares it; Close() runs on the namespace's thread after that
+// work, because closing the last reference of a link detaches it, which can block. The destructor is a safety net.
 class Object {
  public:
   Object(Kind kind, int fd, Info info);
