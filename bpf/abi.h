@@ -52,13 +52,18 @@ typedef uint64_t pw_u64;
 #define PW_PORT_PEER 0x0002     /* deliver by bpf_redirect_peer: the veth's peer lies in another network namespace */
 #define PW_PORT_ISOLATED 0x0004 /* no frame between two isolated ports of one switch */
 #define PW_PORT_SINGLE 0x0008   /* exactly one VLAN: the rank of that VLAN is 0, no population count needed */
-#define PW_PORT_LEARN 0x0010    /* learn source addresses */
+#define PW_PORT_LEARN 0x0010    /* learn source addresses, and hold sticky ones to their port */
 #define PW_PORT_FLOOD 0x0020    /* receives unknown unicast (broadcast and multicast always) */
 #define PW_PORT_UPLINK 0x0040
 
 /*
  * One port. allowed and untagged are bitmaps over VIDs, word vid / 64, bit vid % 64. rank[w] is the number of bits set
  * in allowed[0..w-1], so the counter slot of a VLAN is slot_base + rank[vid / 64] + popcount(allowed word below vid).
+ * The PVID must be in allowed, untagged must be a part of allowed.
+ *
+ * The kernel copies a map value word by word while programs read it. To give a port id to another device, clear
+ * PW_PORT_UP first, then write the new port without it, then set it. A change of one port's VLANs may tear; what is
+ * torn is still only that port's old and new membership.
  */
 struct pw_port {
 	pw_u32 ifindex;
@@ -66,11 +71,11 @@ struct pw_port {
 	pw_u16 pvid;      /* VLAN of untagged and priority-tagged frames that come in; 0: such frames are dropped */
 	pw_u8 kind;
 	pw_u8 switch_id;  /* 0..PW_MAX_SWITCHES-1 */
-	pw_u16 mtu;       /* largest layer-3 size in bytes that may be sent to the port */
+	pw_u16 mtu;       /* largest layer-3 size in bytes that may be sent to the port; see lib/deliver.h for the slack */
 	pw_u32 slot_base; /* first counter slot */
 	pw_u32 slot_count;
 	pw_u32 fdb_limit; /* addresses that may be learned on the port; 0: no limit of its own */
-	pw_u32 reserved;
+	pw_u32 reserved[2];
 	pw_u64 allowed[PW_MAX_VLANS / 64];
 	pw_u64 untagged[PW_MAX_VLANS / 64];
 	pw_u16 rank[PW_MAX_VLANS / 64];
@@ -86,14 +91,21 @@ struct pw_fdb_entry {
 };
 #define PW_TICK_SHIFT 8
 
-/* Flood list of a domain: first the members that send it untagged, then those that send it tagged. */
+/*
+ * Flood list of a domain: first the members that send it untagged, then those that send it tagged. The order only saves
+ * work: membership and form are read from each member's port again, so a list that is behind cannot leak a frame.
+ */
 struct pw_flood {
 	pw_u16 n_untagged;
 	pw_u16 n_tagged;
 	pw_u16 member[PW_FLOOD_MAX];
 };
 
-/* Counters of one (port, VLAN) slot. receive: frames that came in at the port; transmit: delivered to the port. */
+/*
+ * Counters of one (port, VLAN) slot. receive: frames accepted at the port; transmit: handed to the port. As the Linux
+ * bridge does per VLAN, a GSO frame counts once with its whole length. Bytes: Ethernet header and payload without FCS
+ * and without the 802.1Q tag (an 802.1ad tag counts), so the same frame has the same size in every form.
+ */
 struct pw_counters {
 	pw_u64 rx_packets;
 	pw_u64 rx_bytes;
@@ -111,10 +123,13 @@ struct pw_port_stats {
 	pw_u64 reserved;
 };
 
-/* Why a frame was dropped; index port * PW_DROP_REASONS + reason. in: at the port it came from; out: at the port it was for. */
+/*
+ * Why a frame, or a copy of a flooded one, was dropped. in: counted at the port it came from; out: at the port it was
+ * for. Exactly one reason is counted a frame or copy; port 0 counts what came in on a device that is no port.
+ */
 enum pw_drop {
 	PW_DROP_NONE = 0,
-	PW_DROP_RUNT,             /* in: shorter than an Ethernet header */
+	PW_DROP_RUNT,             /* in: ends within the Ethernet header or its 802.1Q tag */
 	PW_DROP_BAD_SOURCE,       /* in: multicast or all-zero source MAC */
 	PW_DROP_RESERVED_VID,     /* in: VID 4095 */
 	PW_DROP_UNTAGGED,         /* in: untagged frame and the port has no PVID */
@@ -126,9 +141,14 @@ enum pw_drop {
 	PW_DROP_ISOLATED,         /* out: both ports are isolated */
 	PW_DROP_MTU,              /* out: larger than the port's MTU */
 	PW_DROP_REDIRECT,         /* out: tag or redirect helper failed */
-	PW_DROP_NO_PORT,          /* out: FDB names a port that does not exist (any more) */
+	PW_DROP_NO_PORT,          /* out: FDB or flood list names a port that does not exist (any more); in: see above */
 	PW_DROP_NO_MEMBER,        /* in: nobody to flood to */
 	PW_DROP_COUNT
+};
+
+/* Drops of one port. One value a port, not one a counter: 131072 per-CPU allocations would take 150 ms at load. */
+struct pw_drops {
+	pw_u64 reason[PW_DROP_REASONS];
 };
 
 /* Events, one ring buffer. */
@@ -159,6 +179,21 @@ struct pw_config {
 struct pw_clock {
 	pw_u64 jiffies;
 	pw_u64 time_ns;
+};
+
+/*
+ * Context of the program `fdb_sweep` (SEC("syscall")): removes entries from the FDB and keeps fdb_count right, which a
+ * removal from user space could not do without racing the data path. For ageing, and to forget a port or a domain.
+ */
+#define PW_SWEEP_STATIC 0x0001     /* static entries as well */
+#define PW_SWEEP_ANY_DOMAIN 0xffffffff
+struct pw_sweep {
+	pw_u32 min_age; /* in ticks; 0: whatever the age */
+	pw_u32 domain;  /* or PW_SWEEP_ANY_DOMAIN */
+	pw_u16 port;    /* 0: any */
+	pw_u16 flags;
+	pw_u32 removed; /* answer */
+	pw_u32 kept;    /* answer: entries left */
 };
 
 #endif
