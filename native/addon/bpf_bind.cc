@@ -155,6 +155,12 @@ Napi::Value NoClsact(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value ClsactProgram(const Napi::CallbackInfo& info) {
+  return OnThread<uint32_t>(
+      info.Env(), ContextOf(info[0]), [ifindex = Uint32Of(info[1])](NamespaceContext&) { return QueryClsact(ifindex); },
+      [](Napi::Env env, uint32_t& id) { return Napi::Number::New(env, id); });
+}
+
 Napi::Value Test(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
   TestRun run;
@@ -241,6 +247,7 @@ void InitBpfObjects(Napi::Object exports) {
   Export<Replace>(exports, "bpfUpdateLink");
   Export<Clsact>(exports, "bpfAttachClsact");
   Export<NoClsact>(exports, "bpfDetachClsact");
+  Export<ClsactProgram>(exports, "bpfQueryClsact");
   Export<Test>(exports, "bpfTestRun");
   Export<CloseHandle>(exports, "bpfClose");
 }

@@ -80,7 +80,18 @@ void AttachClsact(const Object& program, uint32_t ifindex) {
   }
 }
 
+uint32_t QueryClsact(uint32_t ifindex) {
+  LogScope log;
+  bpf_tc_hook hook = Hook(ifindex);
+  LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kHandle, .priority = kPriority);
+  int err = bpf_tc_query(&hook, &opts);
+  if (err == -ENOENT || err == -EINVAL) return 0;  // EINVAL: there is no clsact qdisc
+  if (err < 0) throw KernelError(err, "RTM_GETTFILTER", Device(ifindex), log.Tail());
+  return opts.prog_id;
+}
+
 void DetachClsact(uint32_t ifindex) {
+  if (QueryClsact(ifindex) == 0) throw KernelError(ENOENT, "RTM_DELTFILTER", Device(ifindex), "no filter of ours");
   LogScope log;
   bpf_tc_hook hook = Hook(ifindex);
   LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kHandle, .priority = kPriority);

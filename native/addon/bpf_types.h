@@ -105,12 +105,13 @@ void Pin(const Object& object, const std::string& path);
 void Unpin(const std::string& path);
 TestRunResult RunTest(const Object& program, const TestRun& run);
 
-// bpf_attach.cc
+// bpf_attach.cc, bpf_clsact.cc
 ObjectRef AttachTcx(const Object& program, uint32_t ifindex);
 std::vector<TcxProgram> QueryTcx(uint32_t ifindex);
 void UpdateLink(const Object& link, const Object& program);
 void AttachClsact(const Object& program, uint32_t ifindex);
 void DetachClsact(uint32_t ifindex);
+uint32_t QueryClsact(uint32_t ifindex);  // the program in our filter, 0 if there is none
 
 // bpf_map.cc. `keys` and `values` hold whole entries one after another.
 std::optional<Bytes> Lookup(const Object& map, const Bytes& key);
