@@ -1,46 +1,32 @@
-// Builds the CNI plugin executable: static, so that it starts in a fraction of a millisecond and needs no library of
-// the host. `node scripts/build-shim.mjs [output [-Dname=value ...]]`; tests pass their own paths as definitions.
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+// @ts-check
+// Builds the CNI plugin executable build/cni/portwright: static, so that it starts in a fraction of a millisecond and
+// needs no library of the host. `build-shim.mjs [output [compiler option ...]]`: tests compile in their own paths.
+import { mkdirSync, readFileSync, renameSync } from "node:fs";
+import path from "node:path";
+import { buildScript } from "./setup/build-script.mjs";
+import { ROOT } from "./setup/root.mjs";
+import { run } from "./setup/run.mjs";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const [output = join(root, "build/cni/portwright"), ...definitions] = process.argv.slice(2);
-const sources = ["main.c", "client.c", "queue.c", "json.c"].map((file) => join(root, "native/shim", file));
-
-const flags = [
-  "-std=gnu17",
-  "-Os",
-  "-static-pie",
-  "-fPIE",
-  "-Wall",
-  "-Wextra",
-  "-Werror",
-  "-Wshadow",
-  "-Wconversion",
-  "-Wformat=2",
+const { version } = JSON.parse(readFileSync(path.join(ROOT, "package.json"), "utf8"));
+const [output = path.join(ROOT, "build/cni/portwright"), ...options] = process.argv.slice(2);
+const sources = ["main.c", "client.c", "queue.c", "json.c"].map((file) => path.join(ROOT, "native/shim", file));
+const warnings = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-Wformat=2"];
+const hardening = [
+  "-static", // musl-gcc knows no static-pie: it would make that a dynamic executable
   "-fstack-protector-strong",
   "-fstack-clash-protection",
-  "-fcf-protection",
   "-ftrivial-auto-var-init=zero",
-  "-fno-common",
-  "-ffunction-sections",
-  "-fdata-sections",
-  "-D_GNU_SOURCE",
-  `-DPW_VERSION="${version}"`,
-  "-Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections",
-  "-s",
+  "-Wl,-z,relro,-z,now,-z,noexecstack",
 ];
+const size = ["-Os", "-s", "-fno-common", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"];
 
-mkdirSync(dirname(output), { recursive: true });
-function compile(compiler, extra) {
-  execFileSync(compiler, [...flags, ...extra, ...definitions, "-o", output, ...sources], { stdio: "inherit" });
-}
-try {
-  compile("musl-gcc", []); // 0.4 ms to start; glibc needs 0.8 ms
-} catch (error) {
-  if (error.code !== "ENOENT") throw error;
-  compile("gcc", ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]);
-}
+await buildScript(async () => {
+  mkdirSync(path.dirname(output), { recursive: true });
+  // Replaced as a whole: a runtime may be starting the old one right now.
+  const temporary = `${output}.${process.pid}`;
+  const definitions = ["-D_GNU_SOURCE", `-DPW_VERSION="${version}"`];
+  const all = ["-std=gnu17", ...size, ...warnings, ...hardening, ...definitions, ...options];
+  // musl: starts in half the time of a static glibc program.
+  await run("musl-gcc", [...all, "-o", temporary, ...sources], { onFail: "building the CNI plugin failed" });
+  renameSync(temporary, output);
+});
