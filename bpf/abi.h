@@ -4,8 +4,8 @@
  * Included by the BPF programs and by the addon; daemon/datapath/ebpf/layout.ts mirrors it and is checked against
  * the addon's sizeof/offsetof table when the daemon starts. All integers are in host byte order.
  *
- * Change anything here and PW_ABI_VERSION must rise: pins live under a directory of that name, so an old daemon's
- * maps are never read with a new layout.
+ * Change anything here, or the shape of any map of the programs, and PW_ABI_VERSION must rise: pins live under a
+ * directory of that name, so an old daemon's maps are never read with a new layout.
  */
 #ifndef PORTWRIGHT_ABI_H
 #define PORTWRIGHT_ABI_H
@@ -27,12 +27,12 @@ typedef uint64_t pw_u64;
 
 /* Limits. A dense port id is 1..PW_MAX_PORTS-1; id 0 means "no port". */
 #define PW_MAX_PORTS 4096
-#define PW_MAX_SWITCHES 16      /* cluster networks on one host */
+#define PW_MAX_SWITCHES 16 /* cluster networks on one host */
 #define PW_MAX_VLANS 4096
-#define PW_DENSE_IFINDEX 65536  /* larger interface indexes live in the hash if2port_high */
-#define PW_FLOOD_MAX 1024       /* members of one flood list, tagged and untagged together */
+#define PW_DENSE_IFINDEX 65536 /* larger interface indexes live in the hash if2port_high */
+#define PW_FLOOD_MAX 1024      /* members of one flood list, tagged and untagged together */
 #define PW_FDB_MAX 65536
-#define PW_SLOTS_MAX 16384      /* (port, VLAN) counter slots */
+#define PW_SLOTS_MAX 16384 /* (port, VLAN) counter slots */
 #define PW_DROP_REASONS 32
 
 /*
@@ -43,9 +43,9 @@ typedef uint64_t pw_u64;
 
 /* pw_port.kind */
 #define PW_KIND_VETH 1
-#define PW_KIND_NIC 2   /* uplink: a NIC or a bond master */
+#define PW_KIND_NIC 2 /* uplink: a NIC or a bond master */
 #define PW_KIND_TAP 3
-#define PW_KIND_HOST 4  /* a veth whose other end stays with the daemon (probes) */
+#define PW_KIND_HOST 4 /* a veth whose other end stays with the daemon (probes) */
 
 /* pw_port.flags */
 #define PW_PORT_UP 0x0001       /* clear: every frame in or out of the port is dropped as port_down */
@@ -66,28 +66,28 @@ typedef uint64_t pw_u64;
  * torn is still only that port's old and new membership.
  */
 struct pw_port {
-	pw_u32 ifindex;
-	pw_u16 flags;
-	pw_u16 pvid;      /* VLAN of untagged and priority-tagged frames that come in; 0: such frames are dropped */
-	pw_u8 kind;
-	pw_u8 switch_id;  /* 0..PW_MAX_SWITCHES-1 */
-	pw_u16 mtu;       /* largest layer-3 size in bytes that may be sent to the port; see lib/deliver.h for the slack */
-	pw_u32 slot_base; /* first counter slot */
-	pw_u32 slot_count;
-	pw_u32 fdb_limit; /* addresses that may be learned on the port; 0: no limit of its own */
-	pw_u32 reserved[2];
-	pw_u64 allowed[PW_MAX_VLANS / 64];
-	pw_u64 untagged[PW_MAX_VLANS / 64];
-	pw_u16 rank[PW_MAX_VLANS / 64];
+  pw_u32 ifindex;
+  pw_u16 flags;
+  pw_u16 pvid; /* VLAN of untagged and priority-tagged frames that come in; 0: such frames are dropped */
+  pw_u8 kind;
+  pw_u8 switch_id;  /* 0..PW_MAX_SWITCHES-1 */
+  pw_u16 mtu;       /* largest layer-3 size in bytes that may be sent to the port; see lib/deliver.h for the slack */
+  pw_u32 slot_base; /* first counter slot */
+  pw_u32 slot_count;
+  pw_u32 fdb_limit; /* addresses that may be learned on the port; 0: no limit of its own */
+  pw_u32 reserved[2];
+  pw_u64 allowed[PW_MAX_VLANS / 64];
+  pw_u64 untagged[PW_MAX_VLANS / 64];
+  pw_u16 rank[PW_MAX_VLANS / 64];
 };
 
 /* FDB key: bits 63..16 the MAC in transmission order (first octet most significant), bits 15..0 the domain. */
 #define PW_FDB_STATIC 0x0001 /* set by the daemon; does not age */
 #define PW_FDB_STICKY 0x0002 /* does not move: a frame with this source from another port is dropped */
 struct pw_fdb_entry {
-	pw_u16 port;
-	pw_u16 flags;
-	pw_u32 tick; /* jiffies64 >> PW_TICK_SHIFT when a frame with this source was last seen */
+  pw_u16 port;
+  pw_u16 flags;
+  pw_u32 tick; /* jiffies64 >> PW_TICK_SHIFT when a frame with this source was last seen */
 };
 #define PW_TICK_SHIFT 8
 
@@ -96,9 +96,9 @@ struct pw_fdb_entry {
  * work: membership and form are read from each member's port again, so a list that is behind cannot leak a frame.
  */
 struct pw_flood {
-	pw_u16 n_untagged;
-	pw_u16 n_tagged;
-	pw_u16 member[PW_FLOOD_MAX];
+  pw_u16 n_untagged;
+  pw_u16 n_tagged;
+  pw_u16 member[PW_FLOOD_MAX];
 };
 
 /*
@@ -107,20 +107,20 @@ struct pw_flood {
  * and without the 802.1Q tag (an 802.1ad tag counts), so the same frame has the same size in every form.
  */
 struct pw_counters {
-	pw_u64 rx_packets;
-	pw_u64 rx_bytes;
-	pw_u64 tx_packets;
-	pw_u64 tx_bytes;
+  pw_u64 rx_packets;
+  pw_u64 rx_bytes;
+  pw_u64 tx_packets;
+  pw_u64 tx_bytes;
 };
 
 /* Counters of one port that are not by VLAN. */
 struct pw_port_stats {
-	pw_u64 flood_packets; /* frames from the port that were flooded */
-	pw_u64 fdb_moves;     /* addresses that moved to the port */
-	pw_u64 fdb_limit_hits;
-	pw_u64 fdb_full;      /* not learned: the table was full */
-	pw_u64 event_lost;    /* events not reported: ring buffer full or rate limit */
-	pw_u64 reserved;
+  pw_u64 flood_packets; /* frames from the port that were flooded */
+  pw_u64 fdb_moves;     /* addresses that moved to the port */
+  pw_u64 fdb_limit_hits;
+  pw_u64 fdb_full;   /* not learned: the table was full */
+  pw_u64 event_lost; /* events not reported: ring buffer full or rate limit */
+  pw_u64 reserved;
 };
 
 /*
@@ -128,72 +128,73 @@ struct pw_port_stats {
  * for. Exactly one reason is counted a frame or copy; port 0 counts what came in on a device that is no port.
  */
 enum pw_drop {
-	PW_DROP_NONE = 0,
-	PW_DROP_RUNT,             /* in: ends within the Ethernet header or its 802.1Q tag */
-	PW_DROP_BAD_SOURCE,       /* in: multicast or all-zero source MAC */
-	PW_DROP_RESERVED_VID,     /* in: VID 4095 */
-	PW_DROP_UNTAGGED,         /* in: untagged frame and the port has no PVID */
-	PW_DROP_VLAN_NOT_ALLOWED, /* in: tagged with a VLAN that is not allowed on the port */
-	PW_DROP_PORT_DOWN,        /* in or out: the port is not up */
-	PW_DROP_STICKY_MOVE,      /* in: the source MAC belongs to another port and may not move */
-	PW_DROP_HAIRPIN,          /* in: the destination is on the port it came from */
-	PW_DROP_EGRESS_VLAN,      /* out: FDB names a port that is not a member of the VLAN (any more) */
-	PW_DROP_ISOLATED,         /* out: both ports are isolated */
-	PW_DROP_MTU,              /* out: larger than the port's MTU */
-	PW_DROP_REDIRECT,         /* out: tag or redirect helper failed */
-	PW_DROP_NO_PORT,          /* out: FDB or flood list names a port that does not exist (any more); in: see above */
-	PW_DROP_NO_MEMBER,        /* in: nobody to flood to */
-	PW_DROP_COUNT
+  PW_DROP_NONE = 0,
+  PW_DROP_RUNT,             /* in: ends within the Ethernet header or its 802.1Q tag */
+  PW_DROP_BAD_SOURCE,       /* in: multicast or all-zero source MAC */
+  PW_DROP_RESERVED_VID,     /* in: VID 4095 */
+  PW_DROP_UNTAGGED,         /* in: untagged frame and the port has no PVID */
+  PW_DROP_VLAN_NOT_ALLOWED, /* in: tagged with a VLAN that is not allowed on the port */
+  PW_DROP_PORT_DOWN,        /* in or out: the port is not up */
+  PW_DROP_STICKY_MOVE,      /* in: the source MAC belongs to another port and may not move */
+  PW_DROP_HAIRPIN,          /* in: the destination is on the port it came from */
+  PW_DROP_EGRESS_VLAN,      /* out: FDB names a port that is not a member of the VLAN (any more) */
+  PW_DROP_ISOLATED,         /* out: both ports are isolated */
+  PW_DROP_MTU,              /* out: larger than the port's MTU */
+  PW_DROP_REDIRECT,         /* out: tag or redirect helper failed */
+  PW_DROP_NO_PORT,          /* out: FDB or flood list names a port that does not exist (any more); in: see above */
+  PW_DROP_NO_MEMBER,        /* in: nobody to flood to */
+  PW_DROP_COUNT
 };
 
 /* Drops of one port. One value a port, not one a counter: 131072 per-CPU allocations would take 150 ms at load. */
 struct pw_drops {
-	pw_u64 reason[PW_DROP_REASONS];
+  pw_u64 reason[PW_DROP_REASONS];
 };
 
 /* Events, one ring buffer. */
 enum pw_event_type {
-	PW_EVENT_FDB_MOVE = 1, /* mac in domain moved from `from` to `port` */
-	PW_EVENT_FDB_FULL,
-	PW_EVENT_FDB_LIMIT,
-	PW_EVENT_STICKY_MOVE,
-	PW_EVENT_FDB_LEARN,
+  PW_EVENT_FDB_MOVE = 1, /* mac in domain moved from `from` to `port` */
+  PW_EVENT_FDB_FULL,
+  PW_EVENT_FDB_LIMIT,
+  PW_EVENT_STICKY_MOVE,
+  PW_EVENT_FDB_LEARN,
 };
 struct pw_event {
-	pw_u32 type;
-	pw_u16 port;
-	pw_u16 from;
-	pw_u64 mac_domain; /* as the FDB key */
-	pw_u64 time_ns;    /* bpf_ktime_get_ns */
+  pw_u32 type;
+  pw_u16 port;
+  pw_u16 from;
+  pw_u64 mac_domain; /* as the FDB key */
+  pw_u64 time_ns;    /* bpf_ktime_get_ns */
 };
 
 /* Map `config`, one entry. */
 struct pw_config {
-	pw_u32 abi_version;
-	pw_u32 event_rate; /* most events a second and CPU; 0: no events */
-	pw_u32 learn_events; /* 1: report every learned address as well */
-	pw_u32 reserved;
+  pw_u32 abi_version;
+  pw_u32 event_rate;   /* most events a second and CPU; 0: no events */
+  pw_u32 learn_events; /* 1: report every learned address as well */
+  pw_u32 reserved;
 };
 
-/* Answer of the program `clock` (SEC("syscall")): used by ageing to relate ticks to time. Its context is this struct. */
+/* Answer of the program `clock` (SEC("syscall")): used by ageing to relate ticks to time. Its context is this struct.
+ */
 struct pw_clock {
-	pw_u64 jiffies;
-	pw_u64 time_ns;
+  pw_u64 jiffies;
+  pw_u64 time_ns;
 };
 
 /*
  * Context of the program `fdb_sweep` (SEC("syscall")): removes entries from the FDB and keeps fdb_count right, which a
  * removal from user space could not do without racing the data path. For ageing, and to forget a port or a domain.
  */
-#define PW_SWEEP_STATIC 0x0001     /* static entries as well */
+#define PW_SWEEP_STATIC 0x0001 /* static entries as well */
 #define PW_SWEEP_ANY_DOMAIN 0xffffffff
 struct pw_sweep {
-	pw_u32 min_age; /* in ticks; 0: whatever the age */
-	pw_u32 domain;  /* or PW_SWEEP_ANY_DOMAIN */
-	pw_u16 port;    /* 0: any */
-	pw_u16 flags;
-	pw_u32 removed; /* answer */
-	pw_u32 kept;    /* answer: entries left */
+  pw_u32 min_age; /* in ticks; 0: whatever the age */
+  pw_u32 domain;  /* or PW_SWEEP_ANY_DOMAIN */
+  pw_u16 port;    /* 0: any */
+  pw_u16 flags;
+  pw_u32 removed; /* answer */
+  pw_u32 kept;    /* answer: entries left */
 };
 
 #endif

@@ -17,96 +17,78 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-static __always_inline __u32 port_of(__u32 ifindex)
-{
-	__u32 *id;
+static __always_inline __u32 port_of(__u32 ifindex) {
+  __u32* id;
 
-	if (likely(ifindex < PW_DENSE_IFINDEX))
-		id = bpf_map_lookup_elem(&if2port, &ifindex);
-	else
-		id = bpf_map_lookup_elem(&if2port_high, &ifindex);
-	return id ? *id : 0;
+  if (likely(ifindex < PW_DENSE_IFINDEX))
+    id = bpf_map_lookup_elem(&if2port, &ifindex);
+  else
+    id = bpf_map_lookup_elem(&if2port_high, &ifindex);
+  return id ? *id : 0;
 }
 
 /* Classification: sets vid. The tag that the frame would leave with keeps the PCP and DEI it came with. */
-static __always_inline enum pw_drop classify(struct frame *f, const struct pw_port *port, __u32 *vid)
-{
-	__u32 id = f->tci & VLAN_VID_MASK;
+static __always_inline enum pw_drop classify(struct frame* f, const struct pw_port* port, __u32* vid) {
+  __u32 id = f->tci & VLAN_VID_MASK;
 
-	if (!f->tagged) {
-		id = port->pvid;
-		if (unlikely(!id))
-			return PW_DROP_UNTAGGED;
-		f->tci |= id;
-	}
-	if (unlikely(id == VLAN_VID_RESERVED))
-		return PW_DROP_RESERVED_VID;
-	if (unlikely(!in_vlan(port->allowed, id)))
-		return PW_DROP_VLAN_NOT_ALLOWED;
-	*vid = id;
-	return PW_DROP_NONE;
+  if (!f->tagged) {
+    id = port->pvid;
+    if (unlikely(!id)) return PW_DROP_UNTAGGED;
+    f->tci |= id;
+  }
+  if (unlikely(id == VLAN_VID_RESERVED)) return PW_DROP_RESERVED_VID;
+  if (unlikely(!in_vlan(port->allowed, id))) return PW_DROP_VLAN_NOT_ALLOWED;
+  *vid = id;
+  return PW_DROP_NONE;
 }
 
 SEC("tc")
-int port_ingress(struct __sk_buff *skb)
-{
-	__u32 ifindex = skb->ifindex, id = port_of(ifindex), vid = 0, domain, to_id;
-	struct pw_fdb_entry *to;
-	struct pw_port *port;
-	enum pw_drop reason;
-	struct frame f;
-	__u64 key;
+int port_ingress(struct __sk_buff* skb) {
+  __u32 ifindex = skb->ifindex, id = port_of(ifindex), vid = 0, domain, to_id;
+  struct pw_fdb_entry* to;
+  struct pw_port* port;
+  enum pw_drop reason;
+  struct frame f;
+  __u64 key;
 
-	/* A device without a port is one that is coming or going: nothing of it may reach the host or a port. */
-	port = bpf_map_lookup_elem(&ports, &id);
-	if (unlikely(!port || port->ifindex != ifindex))
-		return drop(0, PW_DROP_NO_PORT);
-	if (unlikely(!(port->flags & PW_PORT_UP)))
-		return drop(id, PW_DROP_PORT_DOWN);
+  /* A device without a port is one that is coming or going: nothing of it may reach the host or a port. */
+  port = bpf_map_lookup_elem(&ports, &id);
+  if (unlikely(!port || port->ifindex != ifindex)) return drop(0, PW_DROP_NO_PORT);
+  if (unlikely(!(port->flags & PW_PORT_UP))) return drop(id, PW_DROP_PORT_DOWN);
 
-	reason = parse(skb, &f);
-	if (unlikely(reason))
-		return drop(id, reason);
-	if (unlikely(is_group(f.src) || !f.src))
-		return drop(id, PW_DROP_BAD_SOURCE);
-	if (unlikely(is_reserved(f.dst)))
-		return TC_ACT_OK;
-	reason = classify(&f, port, &vid);
-	if (unlikely(reason))
-		return drop(id, reason);
-	domain = PW_DOMAIN(port->switch_id, vid);
+  reason = parse(skb, &f);
+  if (unlikely(reason)) return drop(id, reason);
+  if (unlikely(is_group(f.src) || !f.src)) return drop(id, PW_DROP_BAD_SOURCE);
+  if (unlikely(is_reserved(f.dst))) return TC_ACT_OK;
+  reason = classify(&f, port, &vid);
+  if (unlikely(reason)) return drop(id, reason);
+  domain = PW_DOMAIN(port->switch_id, vid);
 
-	if (port->flags & PW_PORT_LEARN) {
-		reason = fdb_source(f.src | domain, id, port->fdb_limit);
-		if (unlikely(reason))
-			return drop(id, reason);
-	}
-	count_rx(slot_of(port, vid), f.len);
+  if (port->flags & PW_PORT_LEARN) {
+    reason = fdb_source(f.src | domain, id, port->fdb_limit);
+    if (unlikely(reason)) return drop(id, reason);
+  }
+  count_rx(slot_of(port, vid), f.len);
 
-	if (is_group(f.dst))
-		return flood_frame(skb, &f, vid, id, 0);
-	key = f.dst | domain;
-	to = bpf_map_lookup_elem(&fdb, &key);
-	if (unlikely(!to))
-		return flood_frame(skb, &f, vid, id, PW_PORT_FLOOD);
-	to_id = *(volatile __u16 *)&to->port;
-	if (unlikely(to_id == id))
-		return drop(id, PW_DROP_HAIRPIN);
-	return deliver(skb, &f, vid, port, to_id);
+  if (is_group(f.dst)) return flood_frame(skb, &f, vid, id, 0);
+  key = f.dst | domain;
+  to = bpf_map_lookup_elem(&fdb, &key);
+  if (unlikely(!to)) return flood_frame(skb, &f, vid, id, PW_PORT_FLOOD);
+  to_id = *(volatile __u16*)&to->port;
+  if (unlikely(to_id == id)) return drop(id, PW_DROP_HAIRPIN);
+  return deliver(skb, &f, vid, port, to_id);
 }
 
 /* Relates ticks to time: BPF_PROG_TEST_RUN with struct pw_clock as the context. */
 SEC("syscall")
-int clock(struct pw_clock *ctx)
-{
-	ctx->jiffies = bpf_jiffies64();
-	ctx->time_ns = bpf_ktime_get_ns();
-	return 0;
+int clock(struct pw_clock* ctx) {
+  ctx->jiffies = bpf_jiffies64();
+  ctx->time_ns = bpf_ktime_get_ns();
+  return 0;
 }
 
 SEC("syscall")
-int fdb_sweep(struct pw_sweep *ctx)
-{
-	sweep(ctx);
-	return 0;
+int fdb_sweep(struct pw_sweep* ctx) {
+  sweep(ctx);
+  return 0;
 }

@@ -3,12 +3,13 @@
 #ifndef PORTWRIGHT_LIB_COMMON_H
 #define PORTWRIGHT_LIB_COMMON_H
 
+// clang-format off: bpf_helpers.h needs the types of linux/bpf.h
 #include <linux/bpf.h>
 #include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
-
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+// clang-format on
 
 #include "../abi.h"
 

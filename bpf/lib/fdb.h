@@ -7,183 +7,158 @@
 #include "maps.h"
 
 union fdb_word { /* an entry as one word, so that a move is one atomic exchange */
-	struct pw_fdb_entry entry;
-	__u64 word;
+  struct pw_fdb_entry entry;
+  __u64 word;
 };
 
-static __always_inline __u32 tick_now(void)
-{
-	return bpf_jiffies64() >> PW_TICK_SHIFT;
+static __always_inline __u32 tick_now(void) {
+  return bpf_jiffies64() >> PW_TICK_SHIFT;
 }
 
-static __always_inline void fdb_uncount(__u32 port)
-{
-	__u32 *n = bpf_map_lookup_elem(&fdb_count, &port);
+static __always_inline void fdb_uncount(__u32 port) {
+  __u32* n = bpf_map_lookup_elem(&fdb_count, &port);
 
-	if (n)
-		__sync_fetch_and_sub(n, 1);
+  if (n) __sync_fetch_and_sub(n, 1);
 }
 
 /* Takes one of the port's places for learned addresses. */
-static __always_inline int fdb_take_place(__u32 port, __u32 limit)
-{
-	__u32 *n = bpf_map_lookup_elem(&fdb_count, &port);
+static __always_inline int fdb_take_place(__u32 port, __u32 limit) {
+  __u32* n = bpf_map_lookup_elem(&fdb_count, &port);
 
-	if (!n)
-		return 0;
-	if (__sync_fetch_and_add(n, 1) < limit || !limit)
-		return 1;
-	__sync_fetch_and_sub(n, 1);
-	return 0;
+  if (!n) return 0;
+  if (__sync_fetch_and_add(n, 1) < limit || !limit) return 1;
+  __sync_fetch_and_sub(n, 1);
+  return 0;
 }
 
-static __always_inline struct pw_port_stats *stats_of(__u32 port)
-{
-	return bpf_map_lookup_elem(&port_stats, &port);
+static __always_inline struct pw_port_stats* stats_of(__u32 port) {
+  return bpf_map_lookup_elem(&port_stats, &port);
 }
 
-static __always_inline void limit_hit(__u32 port, __u32 from, __u64 key)
-{
-	struct pw_port_stats *stats = stats_of(port);
+static __always_inline void limit_hit(__u32 port, __u32 from, __u64 key) {
+  struct pw_port_stats* stats = stats_of(port);
 
-	if (stats)
-		stats->fdb_limit_hits++;
-	report(PW_EVENT_FDB_LIMIT, port, from, key);
+  if (stats) stats->fdb_limit_hits++;
+  report(PW_EVENT_FDB_LIMIT, port, from, key);
 }
 
 /* A source that the table does not hold. The frame is switched whatever comes of it. */
-static __noinline int fdb_learn(__u64 key, __u32 port, __u32 limit)
-{
-	struct pw_fdb_entry entry = {.port = port, .tick = tick_now()};
-	struct pw_port_stats *stats;
-	long err;
+static __noinline int fdb_learn(__u64 key, __u32 port, __u32 limit) {
+  struct pw_fdb_entry entry = {.port = port, .tick = tick_now()};
+  struct pw_port_stats* stats;
+  long err;
 
-	if (!fdb_take_place(port, limit)) {
-		limit_hit(port, 0, key);
-		return 0;
-	}
-	err = bpf_map_update_elem(&fdb, &key, &entry, BPF_NOEXIST);
-	if (!err) {
-		report(PW_EVENT_FDB_LEARN, port, 0, key);
-		return 0;
-	}
-	fdb_uncount(port);
-	if (err == -17 /* EEXIST: another CPU was first */)
-		return 0;
-	stats = stats_of(port);
-	if (stats)
-		stats->fdb_full++;
-	report(PW_EVENT_FDB_FULL, port, 0, key);
-	return 0;
+  if (!fdb_take_place(port, limit)) {
+    limit_hit(port, 0, key);
+    return 0;
+  }
+  err = bpf_map_update_elem(&fdb, &key, &entry, BPF_NOEXIST);
+  if (!err) {
+    report(PW_EVENT_FDB_LEARN, port, 0, key);
+    return 0;
+  }
+  fdb_uncount(port);
+  if (err == -17 /* EEXIST: another CPU was first */) return 0;
+  stats = stats_of(port);
+  if (stats) stats->fdb_full++;
+  report(PW_EVENT_FDB_FULL, port, 0, key);
+  return 0;
 }
 
 /*
  * A source that the table holds for another port. Static entries move like learned ones, as in the Linux bridge, unless
  * they are sticky.
  */
-static __noinline enum pw_drop fdb_move(__u64 key, __u32 port, __u32 limit)
-{
-	union fdb_word old, new;
-	struct pw_port_stats *stats;
-	struct pw_fdb_entry *entry;
-	int counted;
+static __noinline enum pw_drop fdb_move(__u64 key, __u32 port, __u32 limit) {
+  union fdb_word old, new;
+  struct pw_port_stats* stats;
+  struct pw_fdb_entry* entry;
+  int counted;
 
-	entry = bpf_map_lookup_elem(&fdb, &key);
-	if (!entry)
-		return PW_DROP_NONE;
-	old.word = *(volatile __u64 *)entry;
-	if (old.entry.port == port)
-		return PW_DROP_NONE;
-	if (old.entry.flags & PW_FDB_STICKY) {
-		report(PW_EVENT_STICKY_MOVE, port, old.entry.port, key);
-		return PW_DROP_STICKY_MOVE;
-	}
-	counted = !(old.entry.flags & PW_FDB_STATIC);
-	if (counted && !fdb_take_place(port, limit)) {
-		limit_hit(port, old.entry.port, key);
-		return PW_DROP_NONE;
-	}
-	new = old;
-	new.entry.port = port;
-	new.entry.tick = tick_now();
-	if (__sync_val_compare_and_swap((__u64 *)entry, old.word, new.word) != old.word) {
-		if (counted)
-			fdb_uncount(port);
-		return PW_DROP_NONE; /* changed meanwhile; the next frame tells again */
-	}
-	if (counted)
-		fdb_uncount(old.entry.port);
-	stats = stats_of(port);
-	if (stats)
-		stats->fdb_moves++;
-	report(PW_EVENT_FDB_MOVE, port, old.entry.port, key);
-	return PW_DROP_NONE;
+  entry = bpf_map_lookup_elem(&fdb, &key);
+  if (!entry) return PW_DROP_NONE;
+  old.word = *(volatile __u64*)entry;
+  if (old.entry.port == port) return PW_DROP_NONE;
+  if (old.entry.flags & PW_FDB_STICKY) {
+    report(PW_EVENT_STICKY_MOVE, port, old.entry.port, key);
+    return PW_DROP_STICKY_MOVE;
+  }
+  counted = !(old.entry.flags & PW_FDB_STATIC);
+  if (counted && !fdb_take_place(port, limit)) {
+    limit_hit(port, old.entry.port, key);
+    return PW_DROP_NONE;
+  }
+  new = old;
+  new.entry.port = port;
+  new.entry.tick = tick_now();
+  if (__sync_val_compare_and_swap((__u64*)entry, old.word, new.word) != old.word) {
+    if (counted) fdb_uncount(port);
+    return PW_DROP_NONE; /* changed meanwhile; the next frame tells again */
+  }
+  if (counted) fdb_uncount(old.entry.port);
+  stats = stats_of(port);
+  if (stats) stats->fdb_moves++;
+  report(PW_EVENT_FDB_MOVE, port, old.entry.port, key);
+  return PW_DROP_NONE;
 }
 
 /* The common case is a look-up, a compare and no write: the tick changes once in 2^PW_TICK_SHIFT jiffies. */
-static __always_inline enum pw_drop fdb_source(__u64 key, __u32 port, __u32 limit)
-{
-	struct pw_fdb_entry *entry = bpf_map_lookup_elem(&fdb, &key);
-	__u32 now;
+static __always_inline enum pw_drop fdb_source(__u64 key, __u32 port, __u32 limit) {
+  struct pw_fdb_entry* entry = bpf_map_lookup_elem(&fdb, &key);
+  __u32 now;
 
-	if (unlikely(!entry)) {
-		fdb_learn(key, port, limit);
-		return PW_DROP_NONE;
-	}
-	if (unlikely(entry->port != port))
-		return fdb_move(key, port, limit);
-	now = tick_now();
-	if (unlikely(entry->tick != now))
-		entry->tick = now;
-	return PW_DROP_NONE;
+  if (unlikely(!entry)) {
+    fdb_learn(key, port, limit);
+    return PW_DROP_NONE;
+  }
+  if (unlikely(entry->port != port)) return fdb_move(key, port, limit);
+  now = tick_now();
+  if (unlikely(entry->tick != now)) entry->tick = now;
+  return PW_DROP_NONE;
 }
 
 struct bpf_map;
 
 struct sweep_run {
-	__u32 min_age;
-	__u32 domain;
-	__u32 port;
-	__u32 flags;
-	__u32 now;
-	__u32 removed;
-	__u32 kept;
+  __u32 min_age;
+  __u32 domain;
+  __u32 port;
+  __u32 flags;
+  __u32 now;
+  __u32 removed;
+  __u32 kept;
 };
 
-static long sweep_one(struct bpf_map *map, __u64 *key, struct pw_fdb_entry *entry, struct sweep_run *run)
-{
-	union fdb_word seen = {.word = *(volatile __u64 *)entry};
-	int is_static = seen.entry.flags & PW_FDB_STATIC;
-	__u64 k = *key;
+static long sweep_one(struct bpf_map* map, __u64* key, struct pw_fdb_entry* entry, struct sweep_run* run) {
+  union fdb_word seen = {.word = *(volatile __u64*)entry};
+  int is_static = seen.entry.flags & PW_FDB_STATIC;
+  __u64 k = *key;
 
-	if ((is_static && !(run->flags & PW_SWEEP_STATIC)) || (!is_static && run->now - seen.entry.tick < run->min_age) ||
-	    (run->port && run->port != seen.entry.port) ||
-	    (run->domain != PW_SWEEP_ANY_DOMAIN && run->domain != (k & 0xffff))) {
-		run->kept++;
-		return 0;
-	}
-	if (bpf_map_delete_elem(&fdb, &k))
-		return 0;
-	if (!is_static)
-		fdb_uncount(seen.entry.port);
-	run->removed++;
-	return 0;
+  if ((is_static && !(run->flags & PW_SWEEP_STATIC)) || (!is_static && run->now - seen.entry.tick < run->min_age) ||
+      (run->port && run->port != seen.entry.port) ||
+      (run->domain != PW_SWEEP_ANY_DOMAIN && run->domain != (k & 0xffff))) {
+    run->kept++;
+    return 0;
+  }
+  if (bpf_map_delete_elem(&fdb, &k)) return 0;
+  if (!is_static) fdb_uncount(seen.entry.port);
+  run->removed++;
+  return 0;
 }
 
 /* bpf_for_each_map_elem: kernel >= 5.13. */
-static __always_inline void sweep(struct pw_sweep *ctx)
-{
-	struct sweep_run run = {
-		.min_age = ctx->min_age,
-		.domain = ctx->domain,
-		.port = ctx->port,
-		.flags = ctx->flags,
-		.now = tick_now(),
-	};
+static __always_inline void sweep(struct pw_sweep* ctx) {
+  struct sweep_run run = {
+      .min_age = ctx->min_age,
+      .domain = ctx->domain,
+      .port = ctx->port,
+      .flags = ctx->flags,
+      .now = tick_now(),
+  };
 
-	bpf_for_each_map_elem(&fdb, sweep_one, &run, 0);
-	ctx->removed = run.removed;
-	ctx->kept = run.kept;
+  bpf_for_each_map_elem(&fdb, sweep_one, &run, 0);
+  ctx->removed = run.removed;
+  ctx->kept = run.kept;
 }
 
 #endif
