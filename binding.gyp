@@ -15,6 +15,10 @@
         "native/addon/bpf_objects.cc",
         "native/addon/bpf_ring.cc",
         "native/addon/executor.cc",
+        "native/addon/host.cc",
+        "native/addon/host_abi.cc",
+        "native/addon/host_mount.cc",
+        "native/addon/host_socket.cc",
         "native/addon/namespace.cc",
         "native/addon/netns.cc"
       ],

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "bpf.h"
+#include "host.h"
 #include "namespace.h"
 #include "netns.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitBpf(env, exports);
+  pw::InitHost(env, exports);
   pw::InitNetns(env, exports);
   pw::InitNamespace(env, exports);
   return exports;

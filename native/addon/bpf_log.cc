@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf_log.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <cstdarg>
@@ -42,8 +41,6 @@ struct LogSink {
 
 void InstallLog() {
   libbpf_set_print(LogSink::Print);
-  // Memory of BPF objects is the memory cgroup's since 5.11; below that the limit is the service manager's to set.
-  libbpf_set_memlock_rlim(0);
 }
 
 LogScope::LogScope() : outer_(current) {

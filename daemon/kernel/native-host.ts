@@ -1,0 +1,31 @@
+/** The host's side of the door: bpffs, credentials of unix peers, sd_notify, and the layout of bpf/abi.h. */
+import type { Kernel } from "./kernel.ts";
+import { nativeSync } from "./native-error.ts";
+
+/** The functions of native/addon/host.cc. */
+export interface HostAddon {
+  isBpffs(path: string): boolean;
+  mountBpffs(directory: string): void;
+  unmountBpffs(directory: string): void;
+  peerCredentials(fd: number): { pid: number; uid: number; gid: number };
+  notify(socketPath: string, message: string): void;
+  possibleCpus(): number;
+  abi(): Record<string, number>;
+}
+
+export type Host = Pick<
+  Kernel,
+  "isBpffs" | "mountBpffs" | "unmountBpffs" | "peerCredentials" | "cpus" | "abi" | "notify"
+>;
+
+export function nativeHost(addon: HostAddon): Host {
+  return {
+    isBpffs: (path) => nativeSync(() => addon.isBpffs(path)),
+    mountBpffs: (directory) => nativeSync(() => addon.mountBpffs(directory)),
+    unmountBpffs: (directory) => nativeSync(() => addon.unmountBpffs(directory)),
+    peerCredentials: (fd) => nativeSync(() => addon.peerCredentials(fd)),
+    notify: (socketPath, message) => nativeSync(() => addon.notify(socketPath, message)),
+    cpus: nativeSync(() => addon.possibleCpus()),
+    abi: Object.freeze(addon.abi()),
+  };
+}
