@@ -40,10 +40,9 @@ async function setUp(tests, report) {
     report.say("another set-up is at work in this checkout: waiting for it to end"),
   );
   try {
-    const { versions, clang } = await ensurePackages(tests, report);
-    const env = { CLANG: `clang-${clang}`, LLVM_STRIP: `llvm-strip-${clang}` };
+    const versions = await ensurePackages(tests, report);
     for (const step of STEPS) {
-      if (!isDone(step, versions)) await report.step(step.what, () => perform(step, versions, env));
+      if (!isDone(step, versions)) await report.step(step.what, () => perform(step, versions));
     }
   } finally {
     await free();

@@ -96,11 +96,11 @@ export async function inspectPackages(tests) {
  * Installs what is missing, and says so before it does.
  * @param {boolean} tests
  * @param {import("./report.mjs").Report} report
- * @returns {Promise<{ versions: Map<string, string>, clang: number }>} the packages in use, for the stamps of what is built with them
+ * @returns {Promise<Map<string, string>>} the packages in use and their versions, for the stamps of what is built with them
  */
 export async function ensurePackages(tests, report) {
   const found = await inspectPackages(tests);
-  if (found.missing.length === 0 && found.clang === PREFERRED_CLANG) return found;
+  if (found.missing.length === 0 && found.clang === PREFERRED_CLANG) return found.versions;
 
   const everyClang = CLANGS.flatMap((version) => names(wantedPackages(version, tests)));
   let plan = installPlan(found.present, await aptCandidates(everyClang), tests);
@@ -112,7 +112,7 @@ export async function ensurePackages(tests, report) {
     throw new SetupError(
       `apt knows no package ${plan.unknown.join(", ")}. Debian 12 and newer have them all in "main": see the sources in /etc/apt.`,
     );
-  if (plan.missing.length === 0) return { versions: found.versions, clang: plan.clang };
+  if (plan.missing.length === 0) return found.versions;
 
   await report.step(`installing Debian packages, because they are missing: ${describe(plan.missing)}`, () =>
     aptInstall(names(plan.missing)),
@@ -120,7 +120,7 @@ export async function ensurePackages(tests, report) {
   const versions = await installedPackages(tests);
   const still = missingPackages(plan.missing, new Set(versions.keys()));
   if (still.length > 0) throw new SetupError(`apt-get ended well, but these are still missing: ${describe(still)}.`);
-  return { versions, clang: plan.clang };
+  return versions;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { SetupError } from "./report.mjs";
 
-const LINES_SHOWN = 40;
+const LINES_SHOWN = 50;
 
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const children = new Set();
@@ -42,10 +42,21 @@ export function output(command, args, { env = {}, okCodes = [0], onFail = `${com
     child.on("close", (code, signal) => {
       children.delete(child);
       if (code !== null && okCodes.includes(code)) return resolve(stdout);
-      const end = both.trimEnd().split("\n").slice(-LINES_SHOWN).join("\n");
-      reject(new SetupError(`${onFail} (${signal ?? `exit code ${code}`}).`, end));
+      reject(new SetupError(`${onFail} (${signal ?? `exit code ${code}`}).`, shorten(both.trim())));
     });
   });
+}
+
+/**
+ * A compiler's first error is the one that matters, a package manager's last line: both ends are kept.
+ * @param {string} text
+ */
+export function shorten(text) {
+  const lines = text.split("\n");
+  if (lines.length <= LINES_SHOWN) return text;
+  const half = LINES_SHOWN / 2;
+  const left = `[${lines.length - LINES_SHOWN} lines left out]`;
+  return [...lines.slice(0, half), left, ...lines.slice(-half)].join("\n");
 }
 
 /**

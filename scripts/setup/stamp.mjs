@@ -23,7 +23,7 @@ export function inputFiles(root, inputs, keep = () => true) {
       if (entry.isFile() && keep(file)) files.add(file);
     }
   }
-  return [...files].sort();
+  return [...files].toSorted();
 }
 
 /**

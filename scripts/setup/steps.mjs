@@ -17,12 +17,17 @@ import { fingerprint, inputFiles, isCurrent, writeStamp } from "./stamp.mjs";
  * @property {readonly string[]} [tools] Debian packages whose versions matter
  * @property {() => string[]} outputs relative to the root
  * @property {string} stamp relative to the root
- * @property {(env: Record<string, string>) => Promise<void>} work
+ * @property {() => Promise<void>} work
  */
 
-/** @param {string} file a script that builds one thing, run by this Node */
-const script = (file) => (/** @type {Record<string, string>} */ env) =>
-  run(process.execPath, [path.join(ROOT, file)], { env, onFail: `${file} failed` });
+/**
+ * @param {string} file a script that builds one thing, run by this Node
+ * @param {string[]} args
+ */
+const script =
+  (file, ...args) =>
+  () =>
+    run(process.execPath, [path.join(ROOT, file), ...args], { onFail: `${file} failed` });
 
 const filesEnding = (/** @type {string[]} */ ...ends) => {
   return (/** @type {string} */ file) => ends.some((end) => file.endsWith(end));
@@ -63,7 +68,7 @@ export const STEPS = [
         .filter((name) => name.endsWith(".bpf.c"))
         .map((name) => `build/bpf/${name.slice(0, -2)}.o`),
     stamp: "build/stamps/bpf",
-    work: script("scripts/build-bpf.mjs"),
+    work: script("scripts/build-bpf.mjs", "--force"),
   },
   {
     name: "shim",
@@ -103,7 +108,7 @@ export function stepFingerprint({ inputs, keep, tools = [] }, versions) {
   const matches = (/** @type {string} */ name) =>
     tools.some((tool) => (tool.endsWith("*") ? name.startsWith(tool.slice(0, -1)) : name === tool));
   const facts = [...versions].filter(([name]) => matches(name)).map(([name, version]) => `${name} ${version}`);
-  return fingerprint(ROOT, inputFiles(ROOT, inputs, keep), [process.version, process.arch, ...facts.sort()]);
+  return fingerprint(ROOT, inputFiles(ROOT, inputs, keep), [process.version, process.arch, ...facts.toSorted()]);
 }
 
 /**
@@ -118,11 +123,10 @@ export function isDone(step, versions) {
 /**
  * @param {Step} step
  * @param {ReadonlyMap<string, string>} versions
- * @param {Record<string, string>} env
  */
-export async function perform(step, versions, env) {
+export async function perform(step, versions) {
   // Taken before the work: what is edited meanwhile makes the next set-up run the step again.
   const value = stepFingerprint(step, versions);
-  await step.work(env);
+  await step.work();
   writeStamp(path.join(ROOT, step.stamp), value);
 }

@@ -13,7 +13,7 @@ async function read(text: string): Promise<Result[]> {
 
 test("passed, failed and skipped tests are told apart", async (t) => {
   const results = await read(
-    "TAP version 13\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no tcx\nnot ok 4 - d # TODO\n1..4",
+    "TAP version 13\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no tcx\nnot ok 4 - d # todo\n1..4",
   );
   t.deepEqual(
     results.map(({ title, outcome, reason }) => [title, outcome, reason]),
