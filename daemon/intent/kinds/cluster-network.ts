@@ -1,0 +1,10 @@
+/** ClusterNetwork: its name is all there is. */
+import type { ClusterNetwork } from "../../model/resources.ts";
+import { clusterNetworkSchema } from "../schemas/cluster-network.ts";
+import type { Check } from "../validate.ts";
+
+export function readClusterNetwork(check: Check): ClusterNetwork | undefined {
+  if (!check.schema(clusterNetworkSchema)) return undefined;
+  const raw = check.source.value as { readonly metadata: { readonly name: string } };
+  return { name: raw.metadata.name, place: check.source.at([]) };
+}

@@ -1,0 +1,36 @@
+/** VlanConfig: which NICs carry a cluster network. */
+import { DEFAULT_NATIVE_VLAN, type VlanConfig } from "../../model/resources.ts";
+import { bondModes, type RawVlanConfig, vlanConfigSchema } from "../schemas/vlan-config.ts";
+import type { Check } from "../validate.ts";
+
+const DEFAULT_BOND_MODE = "active-backup";
+
+export function readVlanConfig(check: Check): VlanConfig | undefined {
+  if (!check.schema(vlanConfigSchema)) return undefined;
+  const { metadata, spec } = check.source.value as RawVlanConfig;
+  const { nics, linkAttributes = {}, bondOptions = {}, nativeVlan = DEFAULT_NATIVE_VLAN } = spec.uplink;
+  nics.forEach((nic, index) => {
+    const path = ["spec", "uplink", "nics", index];
+    if (nics.indexOf(nic) !== index) check.refuse(path, `names ${nic} again`, "INTENT_DUPLICATE");
+  });
+  const hardwareAddress = (linkAttributes.hardwareAddr ?? "").toLowerCase();
+  const mode = bondOptions.mode ?? "";
+  return {
+    name: metadata.name,
+    clusterNetwork: spec.clusterNetwork,
+    description: spec.description ?? "",
+    nodeSelector: spec.nodeSelector ?? {},
+    uplink: {
+      nics,
+      mtu: linkAttributes.mtu ?? 0,
+      txQueueLength: linkAttributes.txQLen ?? -1,
+      hardwareAddress,
+      bond: {
+        mode: (typeof mode === "number" ? bondModes[mode] : mode) || DEFAULT_BOND_MODE,
+        miimon: bondOptions.miimon ?? -1,
+      },
+      nativeVlan,
+    },
+    place: check.source.at([]),
+  };
+}

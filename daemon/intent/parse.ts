@@ -1,0 +1,108 @@
+/** Documents in, resources out, kind by kind. What is wrong is collected, so that one run shows all of it. */
+import { PortwrightError } from "../errors.ts";
+import type { ClusterNetwork, Network, Place, VlanConfig } from "../model/resources.ts";
+import { readAttachmentDefinition } from "./kinds/attachment-definition.ts";
+import { readClusterNetwork } from "./kinds/cluster-network.ts";
+import { readNetwork } from "./kinds/network.ts";
+import { readVlanConfig } from "./kinds/vlan-config.ts";
+import { kindSchemas } from "./schemas/index.ts";
+import { type Path, readYaml, type Source } from "./source.ts";
+import { Check, show } from "./validate.ts";
+
+/** A resource and where its fields were written. */
+export interface Located<T> {
+  readonly resource: T;
+  at(path: Path): Place;
+}
+export interface LocatedNetwork extends Located<Network> {
+  /** where it names its cluster network */
+  readonly clusterNetworkPlace: Place;
+  /** that an attachment definition claims; 0: none */
+  readonly mtu: number;
+  readonly mtuPlace: Place;
+}
+
+export interface Resources {
+  readonly clusterNetworks: Located<ClusterNetwork>[];
+  readonly vlanConfigs: Located<VlanConfig>[];
+  readonly networks: LocatedNetwork[];
+  /** names of all ClusterNetworks, faulty ones too: a reference to one is not a second fault */
+  readonly declared: Set<string>;
+}
+
+export function noResources(): Resources {
+  return { clusterNetworks: [], vlanConfigs: [], networks: [], declared: new Set() };
+}
+
+export function readResources(text: string, file: string, into: Resources, errors: PortwrightError[]): void {
+  for (const source of readYaml(text, file, errors)) readResource(source, into, errors);
+}
+
+function readResource(source: Source, into: Resources, errors: PortwrightError[]): void {
+  const check = new Check(source, errors);
+  switch (kindOf(source, errors)) {
+    case "ClusterNetwork": {
+      const name = (source.value as { metadata?: { name?: unknown } }).metadata?.name;
+      if (typeof name === "string") into.declared.add(name);
+      const resource = readClusterNetwork(check);
+      if (resource) into.clusterNetworks.push({ resource, at: source.at });
+      return;
+    }
+    case "VlanConfig": {
+      const resource = readVlanConfig(check);
+      if (resource) into.vlanConfigs.push({ resource, at: source.at });
+      return;
+    }
+    case "Network": {
+      const resource = readNetwork(check);
+      if (!resource) return;
+      const clusterNetworkPlace = source.at(["spec", "clusterNetwork"]);
+      into.networks.push({ resource, at: source.at, clusterNetworkPlace, mtu: 0, mtuPlace: resource.place });
+      return;
+    }
+    case "NetworkAttachmentDefinition": {
+      const definition = readAttachmentDefinition(check, errors);
+      if (!definition) return;
+      into.networks.push({
+        resource: definition.network,
+        at: source.at,
+        clusterNetworkPlace: definition.config.source.at(["bridge"]),
+        mtu: definition.mtu.value,
+        mtuPlace: definition.config.source.at(definition.mtu.at),
+      });
+      return;
+    }
+    case undefined:
+  }
+}
+
+type Kind = keyof typeof kindSchemas;
+
+/** undefined, and an error, if the document is of no kind that is read here. */
+function kindOf(source: Source, errors: PortwrightError[]): Kind | undefined {
+  const refuse = (code: "INTENT_INVALID" | "INTENT_UNKNOWN_KIND", message: string, path: Path): undefined => {
+    errors.push(new PortwrightError(code, message, { place: source.at(path) }));
+  };
+  const { value } = source;
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    return refuse(
+      "INTENT_INVALID",
+      `the document must be a map with apiVersion, kind and metadata, not ${show(value)}`,
+      [],
+    );
+  }
+  const { apiVersion, kind } = value as Record<string, unknown>;
+  if (typeof kind !== "string") {
+    if (kind === undefined) return refuse("INTENT_INVALID", "kind is missing", []);
+    return refuse("INTENT_INVALID", `kind must be text, not ${show(kind)}`, ["kind"]);
+  }
+  const kinds = Object.keys(kindSchemas) as Kind[];
+  const known = kinds.find((name) => name === kind);
+  if (known === undefined) {
+    return refuse("INTENT_UNKNOWN_KIND", `kind ${show(kind)} is not read here; known: ${kinds.join(", ")}`, ["kind"]);
+  }
+  const wanted = kindSchemas[known].properties.apiVersion.const;
+  if (apiVersion === wanted) return known;
+  if (apiVersion === undefined) return refuse("INTENT_INVALID", `apiVersion is missing: ${kind} has ${wanted}`, []);
+  return refuse("INTENT_UNKNOWN_KIND", `${kind} has apiVersion ${wanted}, not ${show(apiVersion)}`, ["apiVersion"]);
+}
