@@ -10,8 +10,7 @@ import type {
   TestRun,
   TestRunResult,
 } from "./kernel.ts";
-import { KernelError } from "./kernel-error.ts";
-import { native } from "./native-error.ts";
+import { ignoreClosed, native } from "./native-error.ts";
 
 /** The object that the addon's enter() gives. */
 export type NativeNamespace = object;
@@ -222,12 +221,3 @@ export class NativeBpf implements Bpf {
 
 /** What updateLink() put in place of the program that a link was opened with. */
 const linkPrograms = new WeakMap<BpfLink, number>();
-
-/** The end of a namespace's thread stops everything on it: a close() that comes later has nothing left to do. */
-export async function ignoreClosed(closing: Promise<void>): Promise<void> {
-  try {
-    await closing;
-  } catch (error) {
-    if (!(error instanceof KernelError && error.code === "ESHUTDOWN")) throw error;
-  }
-}

@@ -46,3 +46,12 @@ export function nativeSync<T>(call: () => T): T {
     throw fromNative(error);
   }
 }
+
+/** The end of a namespace's thread stops everything on it: a close() that comes later has nothing left to do. */
+export async function ignoreClosed(closing: Promise<void>): Promise<void> {
+  try {
+    await closing;
+  } catch (error) {
+    if (!(error instanceof KernelError && error.code === "ESHUTDOWN")) throw error;
+  }
+}

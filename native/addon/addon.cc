@@ -7,6 +7,8 @@
 #include "host.h"
 #include "namespace.h"
 #include "netns.h"
+#include "packet.h"
+#include "route_state.h"
 
 namespace {
 
@@ -14,7 +16,17 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitBpf(env, exports);
   pw::InitHost(env, exports);
   pw::InitNetns(env, exports);
+  pw::InitNetnsMake(env, exports);
   pw::InitNamespace(env, exports);
+  pw::InitLinks(env, exports);
+  pw::InitLinkDelete(env, exports);
+  pw::InitAddresses(env, exports);
+  pw::InitRoutes(env, exports);
+  pw::InitNeighbours(env, exports);
+  pw::InitBridgeVlans(env, exports);
+  pw::InitEvents(env, exports);
+  pw::InitSysctl(env, exports);
+  pw::InitPacket(env, exports);
   return exports;
 }
 

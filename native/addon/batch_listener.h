@@ -73,12 +73,19 @@ class Source : public std::enable_shared_from_this<Source> {
       });
     }
     Begin(executor);
+    owner_ = &executor;
     running->insert(shared_from_this());
     running_ = running;
   }
   void Stop(Executor& executor) {  // namespace's thread; idempotent
+    CheckThread(executor);
     auto self = shared_from_this();
     if (running_ && running_->erase(self)) Halt(executor);
+  }
+
+  // The thread that it is called on must be the one that it runs on.
+  void CheckThread(Executor& executor) const {
+    if (owner_ != &executor) throw KernelError(EINVAL, "close", "", "it was opened by another namespace's thread");
   }
 
  protected:
@@ -86,6 +93,7 @@ class Source : public std::enable_shared_from_this<Source> {
   virtual void Halt(Executor& executor) = 0;
 
  private:
+  Executor* owner_ = nullptr;
   std::unordered_set<std::shared_ptr<Source>>* running_ = nullptr;
 };
 

@@ -25,7 +25,6 @@ void RingReader::Begin(Executor& executor) {
     ring_buffer__free(std::exchange(ring_, nullptr));
     throw;
   }
-  Consume(executor);  // what is in there already
 }
 
 void RingReader::Halt(Executor& executor) {
@@ -36,9 +35,7 @@ void RingReader::Halt(Executor& executor) {
 }
 
 void RingReader::Consume(Executor& executor) {
-  // EAGAIN: OnRecord had enough for this round.
-  int n = ring_buffer__consume(ring_);
-  (void)n;
+  ring_buffer__consume(ring_);  // an error is OnRecord's EAGAIN: enough for this round
   listener_->Deliver(executor, std::exchange(batch_, {}));
 }
 
