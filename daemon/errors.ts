@@ -61,8 +61,12 @@ export const errorTable = {
     help: "Allow fewer VLANs on trunk ports: 16384 pairs of port and VLAN are counted.",
   },
   FLOOD_LIST_FULL: { status: 507, cni: 105, help: "A VLAN of one switch has at most 1024 ports." },
+  REQUEST_TIMEOUT: { status: 408, cni: 11, help: "Send the whole request within a few seconds." },
+  MEDIA_TYPE_UNSUPPORTED: { status: 415, cni: 6, help: "Send application/json or application/x-protobuf." },
+  NOT_ACCEPTABLE: { status: 406, cni: 6, help: "Accept application/json or application/x-protobuf." },
   BUSY: { status: 503, cni: 11, help: "Try again in a moment." },
   FORBIDDEN: { status: 403, cni: 999, help: "Call as root." },
+  HOST_REFUSED: { status: 403, cni: 999, help: "Call by 127.0.0.1, [::1] or localhost." },
   NOT_FOUND: { status: 404, cni: 999, help: "GET /openapi.json lists what there is." },
   // the daemon itself
   KERNEL: { status: 500, cni: 999, help: "See the kernel's text; the daemon's log has more." },
@@ -70,6 +74,8 @@ export const errorTable = {
   STATE_IO: { status: 500, cni: 5, help: "Check the state directory and the space on its disk." },
   SOCKET_IN_USE: { status: 500, cni: 999, help: "Another daemon is running: stop it, or choose other paths." },
   PORT_IN_USE: { status: 500, cni: 999, help: "Stop what listens there, or set another --http address." },
+  HTTP_NOT_LOOPBACK: { status: 500, cni: 999, help: "Set --http to 127.0.0.1, ::1 or localhost." },
+  SOCKET_PATH_TOO_LONG: { status: 500, cni: 999, help: "Choose a shorter run directory." },
   DIRECTORY_UNSAFE: { status: 500, cni: 999, help: "Make the directory root's own, not writable by others." },
   INTERNAL: { status: 500, cni: 999, help: "Report this with the daemon's log." },
 } as const satisfies Record<string, ErrorKind>;

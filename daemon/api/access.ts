@@ -1,0 +1,44 @@
+/** Who may call: the peer of a unix socket by SO_PEERCRED. Whatever cannot be known is refused. */
+import type { Socket } from "node:net";
+import type { Kernel } from "../kernel/kernel.ts";
+
+export type PeerKernel = Pick<Kernel, "peerCredentials">;
+
+export interface PeerVerdict {
+  readonly allowed: boolean;
+  /** for the message and the log */
+  readonly who: string;
+}
+
+/** The kernel fixed the credentials when the peer connected, so they are asked for once a connection. */
+export class PeerGuard {
+  readonly #kernel: PeerKernel;
+  readonly #uids: ReadonlySet<number>;
+  readonly #verdicts = new WeakMap<Socket, PeerVerdict>();
+
+  constructor(kernel: PeerKernel, uids: readonly number[]) {
+    this.#kernel = kernel;
+    this.#uids = new Set(uids);
+  }
+
+  check(socket: Socket): PeerVerdict {
+    let verdict = this.#verdicts.get(socket);
+    if (verdict === undefined) {
+      verdict = this.#ask(socket);
+      this.#verdicts.set(socket, verdict);
+    }
+    return verdict;
+  }
+
+  #ask(socket: Socket): PeerVerdict {
+    // Node has no public name for the descriptor of a connection.
+    const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
+    if (fd === undefined || fd < 0) return { allowed: false, who: "a peer that is gone" };
+    try {
+      const { pid, uid } = this.#kernel.peerCredentials(fd);
+      return { allowed: this.#uids.has(uid), who: `uid ${uid} (process ${pid})` };
+    } catch (error) {
+      return { allowed: false, who: `a peer without credentials (${(error as Error).message})` };
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/** JSON Schemas of what can be read: status, ports, networks, FDB, health. Members mirror daemon/model/status.ts. */
+
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+const integer = { type: "integer" } as const;
+const number = { type: "number" } as const;
+/** may pass 2^53: read it with a parser that keeps integers whole */
+const counter = { type: "integer", format: "int64", minimum: 0 } as const;
+
+const probeSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    network: text,
+    probe: text,
+    gateway: text,
+    success: flag,
+    reason: { type: ["string", "null"] },
+    detail: text,
+    rtt: { type: ["number", "null"], description: "s" },
+    lastAttempt: { type: ["string", "null"] },
+    lastSuccess: { type: ["string", "null"] },
+    attempts: integer,
+    failures: integer,
+  },
+} as const;
+
+export const networkSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    name: text,
+    clusterNetwork: text,
+    type: text,
+    vlan: integer,
+    trunk: text,
+    mtu: integer,
+    up: flag,
+    ports: integer,
+    probes: { type: "array", items: probeSchema },
+  },
+} as const;
+
+const clusterNetworkSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    name: text,
+    switchId: integer,
+    bridge: text,
+    uplink: text,
+    uplinkKind: { type: "string", enum: ["none", "nic", "bond"] },
+    ready: flag,
+    mtu: integer,
+    nativeVlan: integer,
+  },
+} as const;
+
+export const statusSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    version: text,
+    netns: text,
+    startedAt: text,
+    datapath: {
+      type: "object",
+      additionalProperties: false,
+      properties: { kind: { type: "string", enum: ["ebpf", "bridge"] }, rung: text, reason: text },
+    },
+    ready: flag,
+    configGeneration: {
+      type: "object",
+      additionalProperties: false,
+      properties: { desired: integer, applied: integer },
+    },
+    clusterNetworks: { type: "array", items: clusterNetworkSchema },
+    networks: { type: "array", items: networkSchema },
+    conditions: {
+      type: "array",
+      items: { type: "object", additionalProperties: false, properties: { code: text, object: text, message: text } },
+    },
+  },
+} as const;
+
+export const networksSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    clusterNetworks: { type: "array", items: clusterNetworkSchema },
+    networks: { type: "array", items: networkSchema },
+  },
+} as const;
+
+const countersSchema = {
+  type: ["object", "null"],
+  additionalProperties: false,
+  properties: {
+    portId: integer,
+    vlans: {
+      type: "array",
+      items: {
+        type: "object",
+        additionalProperties: false,
+        properties: { vlan: integer, rxPackets: counter, rxBytes: counter, txPackets: counter, txBytes: counter },
+      },
+    },
+    drops: { type: "object", additionalProperties: counter, description: "by reason" },
+    floodPackets: counter,
+    fdbMoves: counter,
+    fdbLimitHits: counter,
+    fdbFull: counter,
+    learned: integer,
+  },
+} as const;
+
+export const portsSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    ports: {
+      type: "array",
+      items: {
+        type: "object",
+        additionalProperties: false,
+        properties: {
+          device: text,
+          ifindex: integer,
+          role: { type: "string", enum: ["uplink", "probe", "workload"] },
+          clusterNetwork: text,
+          network: text,
+          attachment: text,
+          pvid: integer,
+          allowed: text,
+          untagged: text,
+          mtu: integer,
+          up: flag,
+          carrier: flag,
+          attached: flag,
+          counters: countersSchema,
+        },
+      },
+    },
+  },
+} as const;
+
+export const fdbSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    fdb: {
+      type: "array",
+      items: {
+        type: "object",
+        additionalProperties: false,
+        properties: {
+          mac: text,
+          clusterNetwork: text,
+          vlan: integer,
+          device: text,
+          ifindex: integer,
+          static: flag,
+          age: { ...number, description: "s since it was last seen" },
+        },
+      },
+    },
+  },
+} as const;
+
+export const healthSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: { ok: flag, reasons: { type: "array", items: text } },
+} as const;

@@ -1,0 +1,138 @@
+/**
+ * The API's three servers, each with a surface of its own: the attach socket for root, the reading socket for the
+ * daemon's group, and HTTP on loopback for metrics and debugging.
+ */
+import path from "node:path";
+import { PortwrightError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { PeerGuard, type PeerKernel } from "./access.ts";
+import { passedSockets } from "./activation.ts";
+import { type App, closeApp, createApp } from "./app.ts";
+import type { Backend } from "./backend.ts";
+import { EventStreams } from "./event-stream.ts";
+import { Gate } from "./gate.ts";
+import { attachLimits, type Limits, readLimits } from "./limits.ts";
+import { listenOnDescriptor, listenOnPath, listenOnPort } from "./listen.ts";
+import { isLoopbackHost, loopbackAddress } from "./loopback.ts";
+import type { RejectReason } from "./reject.ts";
+import { attachmentListRoute, attachRoutes } from "./routes/attachments.ts";
+import { cniRoute } from "./routes/cni.ts";
+import { type DebugExtras, debugRoutes } from "./routes/debug.ts";
+import { eventsRoute } from "./routes/events.ts";
+import { healthRoutes, metricsRoute, openApiRoute } from "./routes/health.ts";
+import { readRoutes } from "./routes/read.ts";
+import { prepareRunDirectory } from "./run-directory.ts";
+
+export interface ApiOptions {
+  readonly backend: Backend;
+  readonly kernel: PeerKernel;
+  readonly runDirectory: string;
+  /** null: no HTTP listener. Port 0 takes a free one. */
+  readonly http: { readonly host: string; readonly port: number } | null;
+  readonly log: Log;
+  readonly version?: string;
+  readonly debugExtras?: DebugExtras;
+  /** user ids that may use the attach socket; default root */
+  readonly allowedUids?: readonly number[];
+  /** feeds portwright_api_rejected_total */
+  readonly onRejected?: (reason: RejectReason) => void;
+  readonly limits?: Partial<Limits>;
+  /** where sockets passed by systemd are announced */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface Api {
+  readonly addresses: { readonly cni: string; readonly read: string; readonly http: string | null };
+  /** Takes no more requests, lets those in flight end, ends event streams, removes the sockets it made. */
+  close(): Promise<void>;
+}
+
+/** All or nothing: if one server cannot be had, those before it are closed again. */
+export async function startApi(options: ApiOptions): Promise<Api> {
+  const host = options.http === null ? null : loopbackAddress(options.http.host);
+  const passed = passedSockets(options.env ?? process.env, process.pid);
+  if (passed.cni === undefined || passed.read === undefined) prepareRunDirectory(options.runDirectory);
+  const surfaces = [await attachSurface(options), await readSurface(options), await httpSurface(options)] as const;
+  const [attach, read, web] = surfaces;
+  const close = async () => {
+    for (const surface of surfaces) surface.streams.close();
+    await Promise.all(surfaces.map((surface) => closeApp(surface.app, surface.limits.grace)));
+  };
+  try {
+    await Promise.all(surfaces.map((surface) => surface.app.ready()));
+    const at = (name: string) => path.join(options.runDirectory, name);
+    const addresses = {
+      cni: await listenOnUnix(attach.app, passed.cni, at("cni.sock"), 0o600),
+      read: await listenOnUnix(read.app, passed.read, at("read.sock"), 0o660),
+      http: host === null ? null : await listenOnPort(web.app.server, host, options.http?.port ?? 0),
+    };
+    options.log.info(addresses, "API listens");
+    return { addresses, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface Surface {
+  readonly app: App;
+  readonly streams: EventStreams;
+  readonly limits: Limits;
+}
+
+async function attachSurface(options: ApiOptions): Promise<Surface> {
+  const guard = new PeerGuard(options.kernel, options.allowedUids ?? [0]);
+  const surface = await createSurface(options, attachLimits, "Portwright attach API", (request) => {
+    const { allowed, who } = guard.check(request.raw.socket);
+    if (allowed) return;
+    options.log.warn({ who, url: request.url }, "call refused on the attach socket");
+    throw new PortwrightError("FORBIDDEN", `${who} may not use the attach socket`);
+  });
+  const { app, streams, limits } = surface;
+  const gate = new Gate(limits.work);
+  cniRoute(app, options.backend, gate);
+  attachRoutes(app, options.backend, gate);
+  attachmentListRoute(app, () => options.backend.attachments());
+  eventsRoute(app, streams);
+  openApiRoute(app);
+  return surface;
+}
+
+async function readSurface(options: ApiOptions): Promise<Surface> {
+  const surface = await createSurface(options, readLimits, "Portwright reading API");
+  const { app, streams } = surface;
+  readRoutes(app, options.backend, "/v1");
+  attachmentListRoute(app, () => options.backend.attachments());
+  eventsRoute(app, streams);
+  metricsRoute(app, options.backend);
+  healthRoutes(app, options.backend);
+  openApiRoute(app);
+  return surface;
+}
+
+async function httpSurface(options: ApiOptions): Promise<Surface> {
+  const surface = await createSurface(options, readLimits, "Portwright debug endpoint", (request) => {
+    if (isLoopbackHost(request.headers.host)) return;
+    throw new PortwrightError("HOST_REFUSED", "the Host header names another host than this one");
+  });
+  const { app } = surface;
+  metricsRoute(app, options.backend);
+  healthRoutes(app, options.backend);
+  debugRoutes(app, options.backend, options.debugExtras ?? {});
+  openApiRoute(app);
+  return surface;
+}
+
+type Admit = NonNullable<Parameters<typeof createApp>[0]["admit"]>;
+
+async function createSurface(options: ApiOptions, defaults: Limits, title: string, admit?: Admit): Promise<Surface> {
+  const { log, onRejected = () => {} } = options;
+  const limits = { ...defaults, ...options.limits };
+  const version = options.version ?? "1";
+  const app = await createApp({ title, version, limits, log, onRejected, ...(admit && { admit }) });
+  return { app, limits, streams: new EventStreams(options.backend, { limits, log, onRejected }) };
+}
+
+function listenOnUnix(app: App, fd: number | undefined, socketPath: string, mode: 0o600 | 0o660): Promise<string> {
+  return fd === undefined ? listenOnPath(app.server, socketPath, mode) : listenOnDescriptor(app.server, fd);
+}
