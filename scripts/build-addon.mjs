@@ -10,7 +10,15 @@ import { run } from "./setup/run.mjs";
 await buildScript(() =>
   run(
     process.execPath,
-    [findNodeGyp(), "configure", "build", `--directory=${ROOT}`, `--nodedir=${makeNodeDir(ROOT)}`, "--jobs=max"],
+    [
+      findNodeGyp(),
+      "configure",
+      "build",
+      `--directory=${ROOT}`,
+      `--nodedir=${makeNodeDir(ROOT)}`,
+      "--jobs=max",
+      "--loglevel=error",
+    ],
     { onFail: "building the addon failed" },
   ),
 );
