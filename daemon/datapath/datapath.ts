@@ -61,6 +61,8 @@ export interface Datapath {
   readonly rung: Rung;
   /** reads the kernel anew */
   observe(): Promise<readonly ObservedPort[]>;
+  /** one port, read from the kernel; null if the link is no port */
+  inspect(ifindex: number): Promise<ObservedPort | null>;
   /** creates or changes the port of the link in place; frames flow when it resolves. Keeps learned addresses. */
   setPort(ifindex: number, config: PortConfig): Promise<ObservedPort>;
   /** forgets the port, its addresses and its counters; harmless if it or its link is gone */

@@ -81,6 +81,8 @@ export interface LinkSettings {
 export interface LinkCreate extends LinkSettings {
   readonly name: string;
   readonly kind: LinkKind;
+  /** IFLA_LINK: the lower device of a vlan or macvlan */
+  readonly link?: number;
   /** veth only: the other end, born in `netns` if given. It cannot be up at birth (the kernel says ENOTCONN). */
   readonly peer?: { readonly name: string; readonly netns?: NetnsHandle; readonly mac?: string; readonly mtu?: number };
 }
@@ -227,6 +229,8 @@ export interface Bpf {
   /** clsact + cls_bpf direct action, for kernels below 6.6. Replaces our filter (by handle 1, priority 1) in place. */
   attachClsact(program: BpfProgram, ifindex: number): Promise<void>;
   detachClsact(ifindex: number): Promise<void>;
+  /** id of the program in our filter; 0 if there is none */
+  queryClsact(ifindex: number): Promise<number>;
   updateLink(link: BpfLink, program: BpfProgram): Promise<void>;
   testRun(program: BpfProgram, run: TestRun): Promise<TestRunResult>;
   /** null when the key is absent. Per-CPU maps: cpus * round8(valueSize) bytes. */

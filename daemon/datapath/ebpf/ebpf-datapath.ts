@@ -1,0 +1,279 @@
+/**
+ * The VLAN switch in BPF behind the Datapath interface. What is pinned goes on switching while the daemon is away; a
+ * daemon that starts finds ports, addresses and counters as they were and writes only what differs.
+ */
+import { release } from "node:os";
+import type { Kernel, Namespace } from "../../kernel/kernel.ts";
+import type { PortConfig } from "../../model/port.ts";
+import type { ObservedPort } from "../../model/target.ts";
+import type { Datapath, DatapathEvent, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
+import { type ClockSample, TickClock } from "./ageing.ts";
+import type { Domain, FloodList } from "./flood-lists.ts";
+import { chooseHook, type Hook } from "./hook.ts";
+import { ABI_VERSION, checkAbi, decodeEvent, FLOOD_MAX, MAX_PORTS, SLOTS_MAX, TICK_SHIFT } from "./layout.ts";
+import { pinPaths, type PinPaths } from "./pins.ts";
+import { type PortEntry, PortTable } from "./port-table.ts";
+import { SwitchMaps } from "./switch-maps.ts";
+import { openSwitchObject, removePins, retirePrograms, type SwitchObject } from "./switch-object.ts";
+
+export interface EbpfDatapathOptions {
+  readonly kernel: Kernel;
+  readonly namespace: Namespace;
+  /** directory on a bpffs, ours alone */
+  readonly pinRoot: string;
+  /** build/bpf/switch.bpf.o */
+  readonly objectFile: string;
+}
+
+/** Most events a second and CPU. */
+const EVENT_RATE = 100;
+
+/** bpf_redirect_peer makes frames PACKET_HOST itself from 6.15 on. */
+function needsChangeType(kernelRelease: string): boolean {
+  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
+  return major < 6 || (major === 6 && minor < 15);
+}
+
+export class EbpfDatapath implements Datapath {
+  readonly rung: Rung;
+  readonly #namespace: Namespace;
+  readonly #pins: PinPaths;
+  readonly #object: SwitchObject;
+  readonly #maps: SwitchMaps;
+  readonly #hook: Hook;
+  readonly #table: PortTable;
+  readonly #clock: TickClock;
+  /** domains whose list could not be written; the next change takes them along */
+  readonly #unwritten = new Set<Domain>();
+  readonly #listeners: ((events: readonly DatapathEvent[]) => void)[] = [];
+  #ring: { close(): Promise<void> } | null = null;
+
+  private constructor(
+    namespace: Namespace,
+    pins: PinPaths,
+    object: SwitchObject,
+    maps: SwitchMaps,
+    hook: Hook,
+    rung: Rung,
+    table: PortTable,
+    clock: ClockSample,
+  ) {
+    this.#namespace = namespace;
+    this.#pins = pins;
+    this.#object = object;
+    this.#maps = maps;
+    this.#hook = hook;
+    this.rung = rung;
+    this.#table = table;
+    this.#clock = new TickClock(TICK_SHIFT, clock);
+  }
+
+  static async open({ kernel, namespace, pinRoot, objectFile }: EbpfDatapathOptions): Promise<EbpfDatapath> {
+    checkAbi(kernel.abi);
+    const { bpf } = namespace;
+    const pins = pinPaths(pinRoot, ABI_VERSION);
+    const object = await openSwitchObject(bpf, pins, objectFile, {
+      pw_change_type: needsChangeType(release()) ? 1 : 0,
+    });
+    try {
+      const maps = new SwitchMaps(bpf, object, kernel);
+      const [found, clock, { hook, rung }] = await Promise.all([
+        maps.readPorts(),
+        maps.clock(),
+        chooseHook(bpf, object.ingress, pins),
+        maps.writeConfig({ eventRate: EVENT_RATE, learnEvents: false }),
+      ]);
+      const limits = { maxPorts: MAX_PORTS, maxSlots: SLOTS_MAX, maxFlood: FLOOD_MAX };
+      const self = new EbpfDatapath(namespace, pins, object, maps, hook, rung, new PortTable(limits, found), clock);
+      await self.#mend(found);
+      self.#ring = await bpf.readRing(object.maps.events, (records) => self.#report(records));
+      return self;
+    } catch (error) {
+      object.close();
+      throw error;
+    }
+  }
+
+  async observe(): Promise<readonly ObservedPort[]> {
+    const ports = await this.#maps.readPorts();
+    return await Promise.all(ports.map((entry) => this.#observed(entry)));
+  }
+
+  async inspect(ifindex: number): Promise<ObservedPort | null> {
+    const portId = await this.#maps.linkPort(ifindex);
+    const entry = portId === 0 ? null : await this.#maps.readPort(portId);
+    return entry && entry.ifindex === ifindex ? await this.#observed(entry) : null;
+  }
+
+  async setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
+    const { before, after, freshSlots, domains } = this.#table.set(ifindex, config);
+    try {
+      const floods = this.#floodsOf(new Set([...domains, ...this.#unwritten]));
+      if (!before) {
+        // The program finds no port until if2port names one, so the order of these four is free but for the last.
+        await Promise.all([
+          this.#maps.clearPortCounts(after.portId),
+          this.#maps.moveCounts(null, after),
+          this.#maps.writePort(after, true),
+          this.#maps.writeFloods(floods),
+          this.#maps.nameLink(ifindex, after.portId),
+          this.#hook.attach(ifindex),
+        ]);
+      } else {
+        if (freshSlots) await this.#maps.moveCounts(before, after);
+        await Promise.all([
+          this.#maps.writePort(after, true),
+          this.#maps.writeFloods(floods),
+          this.#hook.attach(ifindex),
+        ]);
+      }
+      this.#unwritten.clear();
+    } catch (error) {
+      for (const domain of domains) this.#unwritten.add(domain);
+      if (!before) await this.removePort(ifindex).catch(() => undefined);
+      throw error;
+    }
+    return { ifindex, portId: after.portId, config, attached: true };
+  }
+
+  async removePort(ifindex: number): Promise<void> {
+    const removed = this.#table.remove(ifindex);
+    if (!removed) {
+      await this.#hook.detach(ifindex);
+      return;
+    }
+    const { portId } = removed.before;
+    await Promise.all([
+      this.#maps.nameLink(ifindex, 0),
+      this.#maps.erasePort(portId),
+      this.#maps.writeFloods(this.#floodsOf(removed.domains)),
+      this.#maps.sweepFdb({ portId, statics: true }).then(() => this.#table.rested([portId])),
+      this.#hook.detach(ifindex),
+    ]);
+  }
+
+  async counters(): Promise<readonly PortCounters[]> {
+    const entries = [...this.#table.entries()];
+    const [counts, vlans] = await Promise.all([
+      this.#maps.readPortCounts(entries.map(({ portId }) => portId)),
+      Promise.all(entries.map((entry) => this.#maps.readCounters(entry))),
+    ]);
+    return entries.map(({ ifindex, portId }, i) => {
+      const count = counts[i] as (typeof counts)[number];
+      return {
+        ifindex,
+        portId,
+        vlans: (vlans[i] ?? []).map(({ vlan, counters }) => ({ vlan, ...counters })),
+        drops: count.drops,
+        ...count.stats,
+        learned: count.learned,
+      };
+    });
+  }
+
+  async fdb(): Promise<readonly FdbEntry[]> {
+    const [records, sample] = await Promise.all([this.#maps.readFdb(), this.#maps.clock()]);
+    this.#clock.observe(sample);
+    return records.map(({ mac, domain, portId, isStatic, tick }) => ({
+      mac,
+      switchId: domain >>> 12,
+      vlan: domain & 0xfff,
+      ifindex: this.#table.byId(portId)?.ifindex ?? 0,
+      isStatic,
+      age: isStatic ? 0 : this.#clock.age(tick),
+    }));
+  }
+
+  async age(maxAge: number): Promise<number> {
+    this.#clock.observe(await this.#maps.clock());
+    const { removed } = await this.#maps.sweepFdb({ minAge: this.#clock.ticks(maxAge) });
+    return removed;
+  }
+
+  async mapUse(): Promise<readonly MapUse[]> {
+    const { fdb, ports, counters, flood } = this.#object.maps;
+    const entries = [...this.#table.entries()];
+    // A sweep for entries older than the clock removes none and counts all, without copying the table out.
+    const { kept } = await this.#maps.sweepFdb({ minAge: 0xffffffff });
+    const lists = [...this.#table.floods.domains()].filter((domain) => this.#table.floods.size(domain) > 1);
+    return [
+      { map: "fdb", entries: kept, maxEntries: fdb.maxEntries },
+      { map: "ports", entries: entries.length, maxEntries: ports.maxEntries - 1 },
+      {
+        map: "counters",
+        entries: entries.reduce((sum, { slots }) => sum + slots.count, 0),
+        maxEntries: counters.maxEntries,
+      },
+      { map: "flood", entries: lists.length, maxEntries: flood.maxEntries },
+    ];
+  }
+
+  onEvents(listener: (events: readonly DatapathEvent[]) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async close(): Promise<void> {
+    await this.#ring?.close();
+    this.#ring = null;
+    this.#object.close();
+  }
+
+  async destroy(): Promise<void> {
+    for (const { ifindex } of [...this.#table.entries()]) await this.removePort(ifindex);
+    for (const ifindex of await this.#hook.attached()) await this.#hook.detach(ifindex);
+    await this.close();
+    await removePins(this.#pins);
+  }
+
+  /**
+   * Makes the maps agree with each other after a stop in the middle of a change: flood lists follow from the ports,
+   * pins of deleted links go, and programs of an older object file are replaced where they hang.
+   */
+  async #mend(found: readonly PortEntry[]): Promise<void> {
+    const [floods, hooked] = await Promise.all([this.#maps.readFloods(), this.#hook.attached()]);
+    const wrong = new Map<Domain, FloodList | null>();
+    for (const domain of new Set([...floods.keys(), ...this.#table.floods.domains()])) {
+      const wanted = this.#table.floods.get(domain);
+      if (!sameFlood(wanted, floods.get(domain) ?? null)) wrong.set(domain, wanted);
+    }
+    if (wrong.size > 0) await this.#maps.writeFloods(wrong);
+    const known = new Set(found.map(({ ifindex }) => ifindex));
+    for (const ifindex of hooked) if (!known.has(ifindex)) await this.#hook.detach(ifindex);
+    if (this.#object.outdated.length > 0) {
+      const links = new Set((await this.#namespace.links()).map(({ ifindex }) => ifindex));
+      for (const ifindex of known) if (links.has(ifindex)) await this.#hook.attach(ifindex);
+      await retirePrograms(this.#namespace.bpf, this.#pins, this.#object.outdated);
+    }
+  }
+
+  async #observed(entry: PortEntry): Promise<ObservedPort> {
+    const { ifindex, portId, config } = entry;
+    return { ifindex, portId, config, attached: await this.#hook.isAttached(ifindex) };
+  }
+
+  #floodsOf(domains: Iterable<Domain>): Map<Domain, FloodList | null> {
+    return new Map([...domains].map((domain) => [domain, this.#table.floods.get(domain)]));
+  }
+
+  #report(records: readonly Uint8Array[]): void {
+    const events: DatapathEvent[] = [];
+    for (const record of records) {
+      const event = decodeEvent(record);
+      if (!event) continue;
+      events.push({
+        type: event.type,
+        mac: event.mac,
+        switchId: event.domain >>> 12,
+        vlan: event.domain & 0xfff,
+        ifindex: this.#table.byId(event.portId)?.ifindex ?? 0,
+        fromIfindex: this.#table.byId(event.fromPortId)?.ifindex ?? 0,
+      });
+    }
+    if (events.length > 0) for (const listener of this.#listeners) listener(events);
+  }
+}
+
+function sameFlood(a: FloodList | null, b: FloodList | null): boolean {
+  if (!a || !b) return a === b;
+  return a.untagged.join() === b.untagged.join() && a.tagged.join() === b.tagged.join();
+}

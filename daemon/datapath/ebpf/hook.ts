@@ -1,0 +1,136 @@
+/**
+ * Hanging the ingress program on a link, in the two ways that kernels offer. tcx (6.6): a pinned link each, replaced in
+ * place by link update (no packet is lost). clsact: a filter that the kernel holds until the link or the filter goes.
+ */
+import { readdir } from "node:fs/promises";
+import type { Bpf, BpfLink, BpfProgram } from "../../kernel/kernel.ts";
+import { isKernelError } from "../../kernel/kernel-error.ts";
+import type { Rung } from "../datapath.ts";
+import type { PinPaths } from "./pins.ts";
+
+export interface Hook {
+  /** puts the program on the link, or in the place of an older one */
+  attach(ifindex: number): Promise<void>;
+  /** true if this very program hangs on this very link */
+  isAttached(ifindex: number): Promise<boolean>;
+  /** harmless if it is gone */
+  detach(ifindex: number): Promise<void>;
+  /** interface indexes that have something of ours, those of deleted links included */
+  attached(): Promise<readonly number[]>;
+}
+
+/**
+ * tcx or clsact? BPF_LINK_CREATE on an interface that cannot exist answers ENODEV where the kernel knows tcx and EINVAL
+ * where it does not: asked without touching any link.
+ */
+export async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
+  try {
+    const link = await bpf.attachTcx(program, 0x7fffffff);
+    link.close();
+    return true;
+  } catch (error) {
+    if (isKernelError(error, "ENODEV")) return true;
+    if (isKernelError(error, "EINVAL")) return false;
+    throw error;
+  }
+}
+
+export async function chooseHook(bpf: Bpf, program: BpfProgram, pins: PinPaths): Promise<{ hook: Hook; rung: Rung }> {
+  if (await hasTcx(bpf, program)) return { hook: new TcxHook(bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
+  return {
+    hook: new ClsactHook(bpf, program),
+    rung: { name: "clsact+peer", reason: "the kernel has no tcx (Linux 6.6)" },
+  };
+}
+
+class TcxHook implements Hook {
+  readonly #bpf: Bpf;
+  readonly #program: BpfProgram;
+  readonly #pins: PinPaths;
+
+  constructor(bpf: Bpf, program: BpfProgram, pins: PinPaths) {
+    this.#bpf = bpf;
+    this.#program = program;
+    this.#pins = pins;
+  }
+
+  async attach(ifindex: number): Promise<void> {
+    const pin = this.#pins.link(ifindex);
+    const old = await this.#open(ifindex);
+    if (old) {
+      try {
+        if (old.ifindex === ifindex) {
+          if (old.programId !== this.#program.id) await this.#bpf.updateLink(old, this.#program);
+          return;
+        }
+      } finally {
+        old.close();
+      }
+      await this.#bpf.unpin(pin); // of a link that was deleted; the index came back
+    }
+    const link = await this.#bpf.attachTcx(this.#program, ifindex);
+    try {
+      await this.#bpf.pin(link, pin);
+    } finally {
+      link.close(); // the pin holds it: an open descriptor a port would be 500 of them
+    }
+  }
+
+  async isAttached(ifindex: number): Promise<boolean> {
+    const link = await this.#open(ifindex);
+    if (!link) return false;
+    link.close();
+    return link.ifindex === ifindex && link.programId === this.#program.id;
+  }
+
+  async detach(ifindex: number): Promise<void> {
+    try {
+      await this.#bpf.unpin(this.#pins.link(ifindex));
+    } catch (error) {
+      if (!isKernelError(error, "ENOENT")) throw error;
+    }
+  }
+
+  async attached(): Promise<readonly number[]> {
+    return (await readdir(this.#pins.links)).map(Number);
+  }
+
+  async #open(ifindex: number): Promise<BpfLink | null> {
+    try {
+      return await this.#bpf.openLink(this.#pins.link(ifindex));
+    } catch (error) {
+      if (isKernelError(error, "ENOENT")) return null;
+      throw error;
+    }
+  }
+}
+
+class ClsactHook implements Hook {
+  readonly #bpf: Bpf;
+  readonly #program: BpfProgram;
+
+  constructor(bpf: Bpf, program: BpfProgram) {
+    this.#bpf = bpf;
+    this.#program = program;
+  }
+
+  async attach(ifindex: number): Promise<void> {
+    await this.#bpf.attachClsact(this.#program, ifindex);
+  }
+
+  async isAttached(ifindex: number): Promise<boolean> {
+    return (await this.#bpf.queryClsact(ifindex)) === this.#program.id;
+  }
+
+  async detach(ifindex: number): Promise<void> {
+    try {
+      await this.#bpf.detachClsact(ifindex);
+    } catch (error) {
+      if (!isKernelError(error, "ENODEV")) throw error;
+    }
+  }
+
+  attached(): Promise<readonly number[]> {
+    return Promise.resolve([]); // filters go with their links: nothing can be left behind
+  }
+}

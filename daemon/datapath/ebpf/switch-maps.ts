@@ -1,0 +1,192 @@
+/**
+ * Reads and writes of the switch's maps in the switch's terms. Every method issues its kernel calls before it first
+ * waits, and the namespace's thread runs calls in the order they were made: two changes decided one after the other
+ * reach the maps in that order.
+ */
+import type { Bpf, Kernel } from "../../kernel/kernel.ts";
+import type { ClockSample } from "./ageing.ts";
+import type { FloodList } from "./flood-lists.ts";
+import * as layout from "./layout.ts";
+import type { PortEntry } from "./port-table.ts";
+import type { SwitchObject } from "./switch-object.ts";
+
+export class SwitchMaps {
+  readonly #bpf: Bpf;
+  readonly #object: SwitchObject;
+  readonly #cpus: number;
+
+  constructor(bpf: Bpf, object: SwitchObject, kernel: Pick<Kernel, "cpus">) {
+    this.#bpf = bpf;
+    this.#object = object;
+    this.#cpus = kernel.cpus;
+  }
+
+  async readPorts(): Promise<PortEntry[]> {
+    const { keys, values, count } = await this.#bpf.readAll(this.#object.maps.ports);
+    const entries: PortEntry[] = [];
+    const { valueSize } = this.#object.maps.ports;
+    for (let i = 0; i < count; i++) {
+      const record = layout.decodePort(values, i * valueSize);
+      if (!record) continue;
+      entries.push(entryOf(layout.decodeU32(keys, i * 4), record));
+    }
+    return entries;
+  }
+
+  async readPort(portId: number): Promise<PortEntry | null> {
+    const bytes = await this.#bpf.lookup(this.#object.maps.ports, layout.encodeU32(portId));
+    const record = bytes && layout.decodePort(bytes);
+    return record ? entryOf(portId, record) : null;
+  }
+
+  async writePort(entry: PortEntry, up: boolean): Promise<void> {
+    const { ifindex, config, slots } = entry;
+    const value = layout.encodePort({ ifindex, up, slotBase: slots.base, config });
+    await this.#bpf.update(this.#object.maps.ports, layout.encodeU32(entry.portId), value);
+  }
+
+  async erasePort(portId: number): Promise<void> {
+    await this.#bpf.update(this.#object.maps.ports, layout.encodeU32(portId), layout.noPort());
+  }
+
+  /** which port a link is; 0: none */
+  async nameLink(ifindex: number, portId: number): Promise<void> {
+    const key = layout.encodeU32(ifindex);
+    if (ifindex < layout.DENSE_IFINDEX) {
+      await this.#bpf.update(this.#object.maps.if2port, key, layout.encodeU32(portId));
+    } else if (portId === 0) {
+      await this.#bpf.remove(this.#object.maps.if2port_high, key);
+    } else {
+      await this.#bpf.update(this.#object.maps.if2port_high, key, layout.encodeU32(portId));
+    }
+  }
+
+  async linkPort(ifindex: number): Promise<number> {
+    const map = ifindex < layout.DENSE_IFINDEX ? this.#object.maps.if2port : this.#object.maps.if2port_high;
+    const bytes = await this.#bpf.lookup(map, layout.encodeU32(ifindex));
+    return bytes ? layout.decodeU32(bytes) : 0;
+  }
+
+  async writeFloods(lists: ReadonlyMap<number, FloodList | null>): Promise<void> {
+    const { flood } = this.#object.maps;
+    const wanted = [...lists].filter((item): item is [number, FloodList] => item[1] !== null);
+    const unwanted = [...lists].filter(([, list]) => list === null).map(([domain]) => domain);
+    await Promise.all([
+      wanted.length > 0 &&
+        this.#bpf.updateMany(
+          flood,
+          concat(wanted.map(([domain]) => layout.encodeU32(domain))),
+          concat(wanted.map(([, list]) => layout.encodeFlood(list))),
+        ),
+      unwanted.length > 0 && this.#bpf.removeMany(flood, concat(unwanted.map(layout.encodeU32))),
+    ]);
+  }
+
+  /** domain -> list, as the kernel has them */
+  async readFloods(): Promise<Map<number, FloodList>> {
+    const { keys, values, count } = await this.#bpf.readAll(this.#object.maps.flood);
+    const lists = new Map<number, FloodList>();
+    const { valueSize } = this.#object.maps.flood;
+    for (let i = 0; i < count; i++)
+      lists.set(layout.decodeU32(keys, i * 4), layout.decodeFlood(values, i * valueSize));
+    return lists;
+  }
+
+  /** zeroes what a new port of this id counts */
+  async clearPortCounts(portId: number): Promise<void> {
+    const key = layout.encodeU32(portId);
+    const { drops, port_stats: stats, fdb_count: learned } = this.#object.maps;
+    await Promise.all([
+      this.#bpf.update(drops, key, this.#zeros(drops.valueSize)),
+      this.#bpf.update(stats, key, this.#zeros(stats.valueSize)),
+      this.#bpf.update(learned, key, layout.encodeU32(0)),
+    ]);
+  }
+
+  /**
+   * Counts of a port whose VLANs changed move to their new slots; VLANs that it had not before start at 0. What is
+   * counted between the read and the switch-over to the new slots (microseconds) is lost.
+   */
+  async moveCounts(before: PortEntry | null, after: PortEntry): Promise<void> {
+    const { counters } = this.#object.maps;
+    const old = before ? await this.#rawCounters(before) : [];
+    const zero = this.#zeros(counters.valueSize);
+    const values = [...after.config.allowed].map((vid) => {
+      if (!before?.config.allowed.has(vid)) return zero;
+      return old[before.config.allowed.rank(vid)] ?? zero;
+    });
+    if (values.length === 0) return;
+    await this.#bpf.updateMany(counters, slotKeys(after), concat(values));
+  }
+
+  async readCounters(entry: PortEntry): Promise<{ vlan: number; counters: layout.Counters }[]> {
+    const raw = await this.#rawCounters(entry);
+    return [...entry.config.allowed].map((vlan, index) => ({
+      vlan,
+      counters: layout.sumCounters(raw[index] as Uint8Array, this.#cpus),
+    }));
+  }
+
+  async readPortCounts(
+    portIds: readonly number[],
+  ): Promise<{ drops: ReturnType<typeof layout.sumDrops>; stats: layout.PortStats; learned: number }[]> {
+    const keys = concat(portIds.map(layout.encodeU32));
+    const { drops, port_stats: stats, fdb_count: learned } = this.#object.maps;
+    const [d, s, n] = await Promise.all([
+      this.#bpf.lookupMany(drops, keys),
+      this.#bpf.lookupMany(stats, keys),
+      this.#bpf.lookupMany(learned, keys),
+    ]);
+    return portIds.map((_, i) => ({
+      drops: layout.sumDrops(d[i] as Uint8Array, this.#cpus),
+      stats: layout.sumPortStats(s[i] as Uint8Array, this.#cpus),
+      learned: layout.decodeU32(n[i] as Uint8Array),
+    }));
+  }
+
+  async readFdb(): Promise<(layout.FdbKey & layout.FdbRecord)[]> {
+    const { keys, values, count } = await this.#bpf.readAll(this.#object.maps.fdb);
+    return Array.from({ length: count }, (_, i) => ({
+      ...layout.decodeFdbKey(keys, i * 8),
+      ...layout.decodeFdbEntry(values, i * 8),
+    }));
+  }
+
+  async sweepFdb(sweep: layout.Sweep): Promise<{ removed: number; kept: number }> {
+    const run = await this.#bpf.testRun(this.#object.sweep, { context: layout.encodeSweep(sweep) });
+    return layout.decodeSweep(run.context);
+  }
+
+  async clock(): Promise<ClockSample> {
+    const run = await this.#bpf.testRun(this.#object.clock, { context: layout.clockContext() });
+    return layout.decodeClock(run.context);
+  }
+
+  async writeConfig(config: layout.SwitchConfig): Promise<void> {
+    const key = layout.encodeU32(0);
+    const value = layout.encodeConfig(config);
+    const found = await this.#bpf.lookup(this.#object.maps.config, key);
+    if (!found || Buffer.compare(found, value) !== 0) await this.#bpf.update(this.#object.maps.config, key, value);
+  }
+
+  async #rawCounters(entry: PortEntry): Promise<readonly (Uint8Array | null)[]> {
+    if (entry.slots.count === 0) return [];
+    return await this.#bpf.lookupMany(this.#object.maps.counters, slotKeys(entry));
+  }
+
+  #zeros(valueSize: number): Uint8Array {
+    return new Uint8Array(this.#cpus * Math.ceil(valueSize / 8) * 8);
+  }
+}
+
+function entryOf(portId: number, { ifindex, slotBase, config }: layout.PortRecord): PortEntry {
+  return { portId, ifindex, config, slots: { base: slotBase, count: config.allowed.count } };
+}
+
+function slotKeys({ slots }: PortEntry): Uint8Array {
+  return concat(Array.from({ length: slots.count }, (_, i) => layout.encodeU32(slots.base + i)));
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(parts);
+}

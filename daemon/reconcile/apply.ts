@@ -1,0 +1,66 @@
+/** Carries a plan out, step by step. The one place where the plan's words become calls to the kernel. */
+import type { Datapath } from "../datapath/datapath.ts";
+import { isKernelError } from "../kernel/kernel-error.ts";
+import type { Namespace } from "../kernel/kernel.ts";
+import { linkCreate, peerSettings } from "../links/link.ts";
+import type { Plan, Step } from "../model/plan.ts";
+
+export interface StepFailure {
+  readonly step: Step;
+  readonly error: unknown;
+}
+
+/** Runs every step; one that fails does not stop those that do not need it. Returns what failed. */
+export async function apply(plan: Plan, namespace: Namespace, datapath: Datapath): Promise<readonly StepFailure[]> {
+  const failures: StepFailure[] = [];
+  const run = async (step: Step): Promise<void> => {
+    try {
+      await perform(step, namespace, datapath);
+    } catch (error) {
+      failures.push({ step, error });
+    }
+  };
+  // Ports do not depend on one another: hundreds of them are set in one go. Links are ordered (MTU, existence).
+  let ports: Promise<void>[] = [];
+  for (const step of plan.steps) {
+    if (step.op === "set-port") {
+      ports.push(run(step));
+      continue;
+    }
+    await Promise.all(ports);
+    ports = [];
+    await run(step);
+  }
+  await Promise.all(ports);
+  return failures;
+}
+
+async function perform(step: Step, namespace: Namespace, datapath: Datapath): Promise<void> {
+  switch (step.op) {
+    case "create-link": {
+      const { peerIfindex } = await namespace.createLink(linkCreate(step.link));
+      const peer = peerSettings(step.link);
+      if (peer) await namespace.changeLink({ ifindex: peerIfindex }, peer);
+      return;
+    }
+    case "change-link":
+      await namespace.changeLink({ ifindex: step.ifindex }, step.after);
+      return;
+    case "delete-link":
+      await namespace.deleteLink({ ifindex: step.ifindex });
+      return;
+    case "set-port": {
+      const link = await namespace.link({ name: step.port.linkName });
+      if (!link) throw new Error(`link ${step.port.linkName} is not there`);
+      await datapath.setPort(link.ifindex, step.port.config);
+      return;
+    }
+    case "remove-port":
+      try {
+        await datapath.removePort(step.before.ifindex);
+      } catch (error) {
+        if (!isKernelError(error, "ENODEV")) throw error;
+      }
+      return;
+  }
+}

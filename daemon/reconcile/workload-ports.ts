@@ -1,0 +1,150 @@
+/**
+ * Makes and removes the ports of workloads: a veth into the container's namespace, switched. What a cluster network
+ * looks like comes from the reconciler (SwitchView); this file does the work for one port.
+ */
+import type { MadePort, PortMaker, PortRequest } from "../attach/port-maker.ts";
+import type { Datapath } from "../datapath/datapath.ts";
+import { PortwrightError } from "../errors.ts";
+import { isKernelError } from "../kernel/kernel-error.ts";
+import type { Kernel, Namespace } from "../kernel/kernel.ts";
+import type { Attachment } from "../model/attachment.ts";
+import { samePort } from "../model/port.ts";
+import { attachmentAlias, isOurs } from "../model/target.ts";
+import { hostInterfaceName, workloadMac } from "./workload-names.ts";
+
+/** One cluster network as it is now. */
+export interface SwitchView {
+  readonly switchId: number;
+  readonly mtu: number;
+  readonly nativeVlan: number;
+}
+
+export interface WorkloadPortsHost {
+  /** BRIDGE_UNKNOWN or a condition's code if the cluster network cannot take ports */
+  switchOf(clusterNetwork: string): SwitchView;
+  /** from now on the port belongs there; the uplink's and the probe port's VLANs follow */
+  workloadComes(workload: Workload): Promise<void>;
+  /** the port is gone */
+  workloadGone(id: string): Promise<void>;
+}
+
+export class WorkloadPorts implements PortMaker {
+  readonly #kernel: Kernel;
+  readonly #namespace: Namespace;
+  readonly #datapath: Datapath;
+  readonly #host: WorkloadPortsHost;
+
+  constructor(kernel: Kernel, namespace: Namespace, datapath: Datapath, host: WorkloadPortsHost) {
+    this.#kernel = kernel;
+    this.#namespace = namespace;
+    this.#datapath = datapath;
+    this.#host = host;
+  }
+
+  async make(request: PortRequest): Promise<MadePort> {
+    const view = this.#host.switchOf(request.clusterNetwork);
+    const mtu = request.mtu || view.mtu;
+    if (mtu > view.mtu) {
+      throw new PortwrightError(
+        "MTU_TOO_LARGE",
+        `MTU ${mtu} asked for ${request.id}: cluster network ${request.clusterNetwork} carries ${view.mtu}`,
+      );
+    }
+    const name = hostInterfaceName(request.id);
+    const mac = request.mac || workloadMac(request.id);
+    const { ifindex, peerIfindex } = await this.#createVeth(request, name, mac, mtu);
+    try {
+      const config = workloadPort(view, { ...request, mtu });
+      // All of them come to an end, also when one fails: undoing must not overtake what is still being done.
+      const results = await Promise.allSettled([
+        this.#macOf(ifindex),
+        this.#datapath.setPort(ifindex, config),
+        this.#host.workloadChanged(request.clusterNetwork, request.id, request.vlans),
+        this.#bringUp(request, peerIfindex),
+      ]);
+      for (const result of results) if (result.status === "rejected") throw result.reason;
+      const hostMac = results[0].status === "fulfilled" ? results[0].value : "";
+      return { hostInterface: name, hostIfindex: ifindex, hostMac, containerIfindex: peerIfindex, mac, mtu };
+    } catch (error) {
+      await this.unmake({ ...request, hostInterface: name, hostIfindex: ifindex });
+      throw error;
+    }
+  }
+
+  async unmake(
+    attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">,
+  ): Promise<void> {
+    const { hostIfindex: ifindex, hostInterface: name } = attachment;
+    // The record may be older than the link: an index that was given out again must not take a stranger's link with it.
+    const link = ifindex > 0 ? await this.#namespace.link({ ifindex }) : await this.#namespace.link({ name });
+    if (link && link.name === name && isOurs(link)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
+    const gone = link?.ifindex ?? ifindex;
+    if (gone > 0 && (!link || isOurs(link))) await this.#datapath.removePort(gone);
+    await this.#host.workloadChanged(attachment.clusterNetwork, attachment.id, null);
+  }
+
+  async verify(attachment: Attachment): Promise<readonly string[]> {
+    const link = await this.#namespace.link({ ifindex: attachment.hostIfindex });
+    if (!link) return [`host interface ${attachment.hostInterface} (index ${attachment.hostIfindex}) is gone`];
+    const problems: string[] = [];
+    if (!isOurs(link)) problems.push(`${link.name} does not carry our alias`);
+    if (!link.up) problems.push(`${link.name} is down`);
+    const view = this.#host.switchOf(attachment.clusterNetwork);
+    const wanted = workloadPort(view, attachment);
+    const found = await this.#datapath.inspect(attachment.hostIfindex);
+    if (!found) return [...problems, `${link.name} is not a port of the switch`];
+    if (!found.attached) problems.push(`the switch's program does not hang on ${link.name}`);
+    if (!samePort(found.config, wanted)) {
+      problems.push(
+        `${link.name} has PVID ${found.config.pvid}, VLANs ${found.config.allowed} and MTU ${found.config.mtu}; ` +
+          `wanted PVID ${wanted.pvid}, VLANs ${wanted.allowed} and MTU ${wanted.mtu}`,
+      );
+    }
+    return problems;
+  }
+
+  async #createVeth(
+    request: PortRequest,
+    name: string,
+    mac: string,
+    mtu: number,
+  ): Promise<{ ifindex: number; peerIfindex: number }> {
+    try {
+      return await this.#namespace.createLink({
+        kind: "veth",
+        name,
+        mtu,
+        up: true,
+        // The host's own stack stays off the port, also if the program were taken away: no ARP, no IPv6 address.
+        noArp: true,
+        noIpv6LinkLocal: true,
+        alias: attachmentAlias(request.clusterNetwork, request.network, request.id),
+        peer: { name: request.interface, netns: request.netns, mac, mtu },
+      });
+    } catch (error) {
+      if (!isKernelError(error, "EEXIST")) throw error;
+      const host = await this.#namespace.link({ name });
+      throw new PortwrightError(
+        "INTERFACE_EXISTS",
+        host
+          ? `host interface ${name} for ${request.id} exists already`
+          : `interface ${request.interface} exists already in ${request.netnsPath}`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #macOf(ifindex: number): Promise<string> {
+    const link = await this.#namespace.link({ ifindex });
+    return link?.mac ?? "";
+  }
+
+  async #bringUp(request: PortRequest, ifindex: number): Promise<void> {
+    const container = await this.#kernel.enter(request.netns);
+    try {
+      await container.changeLink({ ifindex }, { up: true });
+    } finally {
+      await container.close();
+    }
+  }
+}

@@ -1,0 +1,95 @@
+/** The daemon's command line. Pure: arguments in, settings or a clear sentence out. */
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+
+export interface Settings {
+  /** files and directories of intent, read in this order */
+  readonly intent: readonly string[];
+  /** network namespace to manage; null: the one that the daemon runs in */
+  readonly netns: string | null;
+  readonly runDirectory: string;
+  readonly stateDirectory: string;
+  readonly pinRoot: string;
+  /** null: no HTTP listener */
+  readonly http: { readonly host: string; readonly port: number } | null;
+  readonly nodeName: string;
+  readonly logLevel: string;
+}
+
+export const HELP = `portwrightd: owns the layer-2 networks of this host
+
+usage: portwrightd [options]
+
+  --intent PATH       file or directory of YAML; may be given several times   (/etc/portwright)
+  --netns PATH        network namespace to manage                             (the daemon's own)
+  --run-dir DIR       sockets                                                 (/run/portwright)
+  --state-dir DIR     records of attachments                                  (/var/lib/portwright)
+  --pin-dir DIR       pinned maps and programs, on a bpffs                    (/sys/fs/bpf/portwright)
+  --http ADDRESS      loopback address for metrics, health, debug; or "off"   (127.0.0.1:9469)
+  --node-name NAME    this host's name in node selectors                      (the host name)
+  --log-level LEVEL   trace, debug, info, warn or error                       (info)
+  --version, --help
+
+The daemon reads its intent again on SIGHUP, and ends on SIGTERM or SIGINT; the switch goes on without it.
+`;
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"];
+
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export function parseSettings(argv: readonly string[]): Settings | "help" | "version" {
+  const values = parse(argv);
+  if (values.help) return "help";
+  if (values.version) return "version";
+  const logLevel = values["log-level"];
+  if (!LOG_LEVELS.includes(logLevel)) throw new UsageError(`--log-level ${logLevel}: use one of ${LOG_LEVELS.join(", ")}`);
+  for (const name of ["run-dir", "state-dir", "pin-dir"] as const) {
+    if (!values[name].startsWith("/")) throw new UsageError(`--${name} ${values[name]}: give an absolute path`);
+  }
+  const http = values.http === "off" ? null : parseListenAddress(values.http);
+  if (http === undefined) throw new UsageError(`--http ${values.http}: give HOST:PORT on the loopback, or "off"`);
+  return {
+    intent: values.intent ?? ["/etc/portwright"],
+    netns: values.netns ?? null,
+    runDirectory: values["run-dir"],
+    stateDirectory: values["state-dir"],
+    pinRoot: values["pin-dir"],
+    http,
+    nodeName: values["node-name"] ?? hostname(),
+    logLevel,
+  };
+}
+
+/** "127.0.0.1:9469", "[::1]:0", "localhost:9469"; that it is the loopback is for the listener to check */
+function parseListenAddress(text: string): { host: string; port: number } | undefined {
+  const match = /^(?:\[([0-9a-f:]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined || port > 65535 ? undefined : { host, port };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        intent: { type: "string", multiple: true },
+        netns: { type: "string" },
+        "run-dir": { type: "string", default: "/run/portwright" },
+        "state-dir": { type: "string", default: "/var/lib/portwright" },
+        "pin-dir": { type: "string", default: "/sys/fs/bpf/portwright" },
+        http: { type: "string", default: "127.0.0.1:9469" },
+        "node-name": { type: "string" },
+        "log-level": { type: "string", default: "info" },
+        version: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
