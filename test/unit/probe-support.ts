@@ -74,7 +74,7 @@ export interface FakeGateway {
 /** As the kernel hands over a tagged frame: the tag beside it. */
 export function received(frame: Uint8Array, timestampNs: bigint): ReceivedFrame {
   const at = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (at.getUint16(12) !== 0x8100) return { data: frame, packetType: 0, timestampNs };
+  if (frame.length < 18 || at.getUint16(12) !== 0x8100) return { data: frame, packetType: 0, timestampNs };
   const data = new Uint8Array(frame.length - 4);
   data.set(frame.subarray(0, 12), 0);
   data.set(frame.subarray(16), 12);
