@@ -44,12 +44,14 @@ static __always_inline enum pw_drop classify(struct frame* f, const struct pw_po
 
 SEC("tc")
 int port_ingress(struct __sk_buff* skb) {
-  __u32 ifindex = skb->ifindex, id = port_of(ifindex), vid = 0, domain, to_id;
+  __u32 ifindex = skb->ifindex, id = port_of(ifindex), vid = 0, domain, to_id, now, generation;
   struct pw_fdb_entry* to;
   struct pw_port* port;
   enum pw_drop reason;
   struct frame f;
-  __u64 key;
+  __u64 src, dst;
+  struct recent* place;
+  int known;
 
   /* A device without a port is one that is coming or going: nothing of it may reach the host or a port. */
   port = bpf_map_lookup_elem(&ports, &id);
@@ -64,18 +66,37 @@ int port_ingress(struct __sk_buff* skb) {
   if (unlikely(reason)) return drop(id, reason);
   domain = PW_DOMAIN(port->switch_id, vid);
 
-  if (port->flags & PW_PORT_LEARN) {
-    reason = fdb_source(f.src | domain, id, port->fdb_limit);
+  src = f.src | domain;
+  dst = f.dst | domain;
+  now = tick_now();
+  generation = generation_now();
+  place = recent_place(src, dst);
+  if (unlikely(!place)) return TC_ACT_SHOT;
+  if (likely(recent_holds(place, src, dst, id, now, generation))) {
+    count_rx(slot_of(port, vid), f.len);
+    return deliver(skb, &f, vid, port, place->out);
+  }
+
+  known = !(port->flags & PW_PORT_LEARN);
+  if (!known) {
+    reason = fdb_source(src, id, port->fdb_limit, now, &known);
     if (unlikely(reason)) return drop(id, reason);
   }
   count_rx(slot_of(port, vid), f.len);
 
-  if (is_group(f.dst)) return flood_frame(skb, &f, vid, id, 0);
-  key = f.dst | domain;
-  to = bpf_map_lookup_elem(&fdb, &key);
+  if (is_group(dst)) return flood_frame(skb, &f, vid, id, 0);
+  to = bpf_map_lookup_elem(&fdb, &dst);
   if (unlikely(!to)) return flood_frame(skb, &f, vid, id, PW_PORT_FLOOD);
   to_id = *(volatile __u16*)&to->port;
   if (unlikely(to_id == id)) return drop(id, PW_DROP_HAIRPIN);
+  if (known) {
+    place->src = src;
+    place->dst = dst;
+    place->tick = now;
+    place->generation = generation;
+    place->in = id;
+    place->out = to_id;
+  }
   return deliver(skb, &f, vid, port, to_id);
 }
 

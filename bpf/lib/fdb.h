@@ -5,6 +5,7 @@
 
 #include "events.h"
 #include "maps.h"
+#include "recent.h"
 
 union fdb_word { /* an entry as one word, so that a move is one atomic exchange */
   struct pw_fdb_entry entry;
@@ -102,18 +103,20 @@ static __noinline enum pw_drop fdb_move(__u64 key, __u32 port, __u32 limit) {
   return PW_DROP_NONE;
 }
 
-/* The common case is a look-up, a compare and no write: the tick changes once in 2^PW_TICK_SHIFT jiffies. */
-static __always_inline enum pw_drop fdb_source(__u64 key, __u32 port, __u32 limit) {
+/*
+ * Learns the source. The common case is a look-up and no write: the tick changes once in 2^PW_TICK_SHIFT jiffies.
+ * *known: the table names this port.
+ */
+static __always_inline enum pw_drop fdb_source(__u64 key, __u32 port, __u32 limit, __u32 now, int* known) {
   struct pw_fdb_entry* entry = bpf_map_lookup_elem(&fdb, &key);
-  __u32 now;
 
   if (unlikely(!entry)) {
     fdb_learn(key, port, limit);
     return PW_DROP_NONE;
   }
   if (unlikely(entry->port != port)) return fdb_move(key, port, limit);
-  now = tick_now();
   if (unlikely(entry->tick != now)) entry->tick = now;
+  *known = 1;
   return PW_DROP_NONE;
 }
 
@@ -157,6 +160,7 @@ static __always_inline void sweep(struct pw_sweep* ctx) {
   };
 
   bpf_for_each_map_elem(&fdb, sweep_one, &run, 0);
+  if (run.removed) raise_generation();
   ctx->removed = run.removed;
   ctx->kept = run.kept;
 }

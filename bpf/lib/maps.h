@@ -53,6 +53,14 @@ struct {
   __type(value, __u32);
 } fdb_count SEC(".maps");
 
+/* Raised whenever an entry moves or is removed; see lib/recent.h. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u32);
+} fdb_generation SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
