@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -47,9 +48,15 @@ std::shared_ptr<Executor> Executor::Start(Napi::Env env, const char* thread_name
     napi_release_threadsafe_function(self->tsfn_, napi_tsfn_abort);
     throw Napi::Error::New(env, std::string("cannot create epoll or eventfd: ") + std::strerror(errno));
   }
+  // Signals are for Node's own threads: a call into the kernel here is never interrupted by one.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     self->thread_ = std::thread([raw = self.get()] { raw->Loop(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   } catch (const std::system_error& e) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     napi_release_threadsafe_function(self->tsfn_, napi_tsfn_abort);
     throw Napi::Error::New(env, std::string("cannot start a thread: ") + e.what());
   }
@@ -101,13 +108,22 @@ Napi::Promise Executor::Run(Napi::Env env, Work work) {
 
 Napi::Promise Executor::Close(Napi::Env env) {
   auto deferred = std::make_shared<Napi::Promise::Deferred>(env);
-  if (joined_) {
-    deferred->Resolve(env.Undefined());
-    return deferred->Promise();
-  }
-  close_waiters_.push_back(deferred);
-  Stop();
+  Close(env, [deferred](Napi::Env e) { deferred->Resolve(e.Undefined()); });
   return deferred->Promise();
+}
+
+void Executor::Close(Napi::Env env, JsCall done) {
+  if (joined_) {
+    done(env);
+    return;
+  }
+  close_waiters_.push_back(std::move(done));
+  Stop();
+}
+
+bool Executor::closing() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return closing_;
 }
 
 void Executor::Watch(int fd, uint32_t events, std::function<void(uint32_t)> on_ready) {
@@ -172,8 +188,8 @@ end:
     napi_remove_env_cleanup_hook(env, CleanupHook, this);
     napi_release_threadsafe_function(tsfn_, napi_tsfn_release);
     std::shared_ptr<Executor> keep = std::move(self_);
-    for (auto& waiter : close_waiters_) waiter->Resolve(env.Undefined());
-    close_waiters_.clear();
+    std::vector<JsCall> waiters = std::move(close_waiters_);
+    for (auto& waiter : waiters) waiter(env);
   });
 }
 

@@ -24,16 +24,19 @@ class Executor {
   using Work = std::function<void()>;
   using JsCall = std::function<void(Napi::Env)>;
 
-  // Called on the JavaScript thread. `enter` runs first on the new thread (setns, unshare).
+  // JavaScript thread. The new thread is in the process's own namespace until work moves it.
   static std::shared_ptr<Executor> Start(Napi::Env env, const char* thread_name);
   ~Executor();
 
   // JavaScript thread: run `work` on this thread; `convert` makes the JavaScript value of its result. A KernelError (or
-  // any std::exception) thrown by `work` rejects the promise. After Close() the promise rejects with ESHUTDOWN.
+  // any std::exception) thrown by `work` rejects the promise, after `on_error` has undone what JavaScript's side had
+  // prepared. After Close() the promise rejects with ESHUTDOWN. `work` and `convert` are destroyed on either thread:
+  // they must hold no reference to a JavaScript value.
   template <class R>
-  Napi::Promise Run(Napi::Env env, std::function<R()> work, std::function<Napi::Value(Napi::Env, R&)> convert) {
+  Napi::Promise Run(Napi::Env env, std::function<R()> work, std::function<Napi::Value(Napi::Env, R&)> convert,
+                    JsCall on_error = {}) {
     auto deferred = std::make_shared<Napi::Promise::Deferred>(env);
-    auto job = [this, deferred, work = std::move(work), convert = std::move(convert)] {
+    auto job = [this, deferred, work = std::move(work), convert = std::move(convert), on_error] {
       auto result = std::make_shared<std::optional<R>>();
       std::optional<KernelError> error;
       try {
@@ -43,8 +46,9 @@ class Executor {
       } catch (const std::exception& e) {
         error.emplace(EIO, "internal", "", e.what());
       }
-      Settle([deferred, result, error = std::move(error), convert](Napi::Env env) {
+      Post([deferred, result, error = std::move(error), convert, on_error](Napi::Env env) {
         if (error) {
+          if (on_error) on_error(env);
           deferred->Reject(ToJs(env, *error));
         } else {
           try {
@@ -55,8 +59,10 @@ class Executor {
         }
       });
     };
-    if (!Submit(job))
-      deferred->Reject(ToJs(env, KernelError(ESHUTDOWN, "submit", "namespace", "the namespace is closed")));
+    if (!Submit(job)) {
+      if (on_error) on_error(env);
+      deferred->Reject(ToJs(env, Closed()));
+    }
     return deferred->Promise();
   }
   // The same for work without a result.
@@ -64,6 +70,13 @@ class Executor {
 
   // JavaScript thread: end the thread after the work that is queued; resolves when it is joined. Idempotent.
   Napi::Promise Close(Napi::Env env);
+  // The same; `done` is called on the JavaScript thread, at once if the thread is joined already.
+  void Close(Napi::Env env, JsCall done);
+  bool closing();
+  static KernelError Closed() { return {ESHUTDOWN, "submit", "namespace", "the namespace is closed"}; }
+
+  // Any thread: queue work that answers by Post, or not at all. False after Close().
+  bool Submit(Work work);
 
   // This thread: call `on_ready(epoll events)` here when fd is ready. The fd stays the caller's.
   void Watch(int fd, uint32_t events, std::function<void(uint32_t)> on_ready);
@@ -77,8 +90,6 @@ class Executor {
 
  private:
   explicit Executor(Napi::Env env);
-  bool Submit(Work work);
-  void Settle(JsCall fn) { Post(std::move(fn)); }
   void Loop();
   void Stop();  // any thread; idempotent
   static void CleanupHook(void* self);
@@ -88,12 +99,12 @@ class Executor {
   std::thread thread_;
   int epoll_ = -1, wake_ = -1;
   std::mutex mutex_;
-  std::deque<Work> queue_;                                               // guarded by mutex_
-  bool closing_ = false;                                                 // guarded by mutex_
-  bool joined_ = false;                                                  // JavaScript thread only
-  std::unordered_map<int, std::function<void(uint32_t)>> watches_;       // this thread only
-  std::vector<Work> at_end_;                                             // this thread only
-  std::vector<std::shared_ptr<Napi::Promise::Deferred>> close_waiters_;  // JavaScript thread only
+  std::deque<Work> queue_;                                          // guarded by mutex_
+  bool closing_ = false;                                            // guarded by mutex_
+  bool joined_ = false;                                             // JavaScript thread only
+  std::unordered_map<int, std::function<void(uint32_t)>> watches_;  // this thread only
+  std::vector<Work> at_end_;                                        // this thread only
+  std::vector<JsCall> close_waiters_;                               // JavaScript thread only
   std::shared_ptr<Executor> self_;  // keeps the object alive while its thread runs; JavaScript thread only
 };
 

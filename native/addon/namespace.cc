@@ -2,10 +2,10 @@
 #include "namespace.h"
 
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "netns.h"
+#include "route_state.h"
 
 namespace pw {
 
@@ -27,33 +27,42 @@ Napi::Object Wrap(Napi::Env env, Holder context) {
   return object;
 }
 
-// enter(handle): Promise<namespace object>
+// enter(handle): Promise<namespace object>. The thread holds the context until it ends, so that neither goes before
+// the other; the last reference is dropped on the JavaScript thread, where the listeners belong.
 Napi::Value Enter(const Napi::CallbackInfo& info) {
   auto context = std::make_shared<NamespaceContext>();
   context->netns = DupNetns(info[0]);
   context->executor = Executor::Start(info.Env(), "pw-netns");
-  using Failure = std::optional<KernelError>;
-  return context->executor->Run<Failure>(
+  return context->executor->Run<bool>(
       info.Env(),
-      [context]() -> Failure {
-        try {
-          EnterNetns(context->netns.get());
-          return std::nullopt;
-        } catch (const KernelError& e) {
-          return e;
-        }
+      [context] {
+        EnterNetns(context->netns.get());
+        OpenRouteState(*context);
+        context->executor->AtEnd([context] {
+          CloseRouteState(*context);
+          context->executor->Post([context](Napi::Env) {});
+        });
+        return true;
       },
-      [context](Napi::Env env, Failure& failure) -> Napi::Value {
-        if (failure) {
-          context->executor->Close(env);
-          throw Napi::Error(env, Executor::ToJs(env, *failure));
-        }
-        return Wrap(env, context);
-      });
+      [context](Napi::Env env, bool&) -> Napi::Value { return Wrap(env, context); },
+      [context](Napi::Env env) { context->executor->Close(env); });
 }
 
+// closeNamespace(ns): resolves when what was queued is done, both threads are joined and every descriptor is closed.
+// The namespace's thread goes first: it is the one that gives the reaper work.
 Napi::Value Close(const Napi::CallbackInfo& info) {
-  return ContextOf(info[0])->executor->Close(info.Env());
+  auto context = ContextOf(info[0]);
+  auto deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
+  auto done = [context, deferred](Napi::Env env) {
+    context->netns.Reset();
+    deferred->Resolve(env.Undefined());
+  };
+  context->executor->Close(info.Env(), [context, done](Napi::Env env) {
+    context->route->listeners.clear();
+    if (!context->route->reaper) return done(env);
+    context->route->reaper->Close(env, done);
+  });
+  return deferred->Promise();
 }
 
 Napi::Value Writes(const Napi::CallbackInfo& info) {
@@ -79,6 +88,21 @@ std::shared_ptr<NamespaceContext> ContextOf(const Napi::Value& ns) {
 
 std::shared_ptr<Executor> ExecutorOf(const Napi::Value& ns) {
   return ContextOf(ns)->executor;
+}
+
+void OpenRouteState(NamespaceContext& context) {
+  context.route = std::make_shared<RouteState>();
+  context.route->socket = std::make_unique<NetlinkSocket>(&context.netlink_writes);
+}
+
+void CloseRouteState(NamespaceContext& context) {
+  RouteState& state = *context.route;
+  for (auto& [id, watcher] : state.watchers) context.executor->Unwatch(watcher->fd.get());
+  state.watchers.clear();
+  if (state.gone_socket) context.executor->Unwatch(state.gone_socket.get());
+  state.gone_socket.Reset();
+  state.being_deleted.clear();
+  state.socket.reset();
 }
 
 void InitNamespace(Napi::Env, Napi::Object exports) {

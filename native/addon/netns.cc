@@ -6,7 +6,6 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -14,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "convert.h"
 #include "error.h"
 #include "executor.h"
 #include "js.h"
@@ -74,7 +74,7 @@ Napi::Value MakeHandle(Napi::Env env, const std::string& path) {
 }
 
 Napi::Value OpenNetns(const Napi::CallbackInfo& info) {
-  return MakeHandle(info.Env(), info[0].As<Napi::String>().Utf8Value());
+  return MakeHandle(info.Env(), ToText(info[0], "path"));
 }
 
 Napi::Value OwnNetns(const Napi::CallbackInfo& info) {

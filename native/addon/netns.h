@@ -16,5 +16,6 @@ Fd DupNetns(const Napi::Value& handle);
 void EnterNetns(int fd);
 
 void InitNetns(Napi::Env env, Napi::Object exports);
+void InitNetnsMake(Napi::Env env, Napi::Object exports);  // netns_make.cc
 
 }  // namespace pw

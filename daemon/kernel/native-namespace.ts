@@ -1,0 +1,168 @@
+/** A network namespace over the addon: rtnetlink, sysctls and events. The work is in native/addon/. */
+import type {
+  Address,
+  AddressSpec,
+  Bpf,
+  BridgeVlan,
+  Link,
+  LinkCreate,
+  LinkRef,
+  LinkSettings,
+  Namespace,
+  Neighbour,
+  NetlinkEvent,
+  NetnsHandle,
+  PacketSocket,
+  PacketSocketOptions,
+  ReceivedFrame,
+  Route,
+  RouteSpec,
+} from "./kernel.ts";
+import { type BpfAddon, NativeBpf } from "./native-bpf.ts";
+import { ignoreClosed, native } from "./native-error.ts";
+import { openNativePacketSocket, type PacketAddon } from "./native-packet.ts";
+
+/** The object that the addon's enter() gives. */
+type Ns = object;
+type Vlans = readonly { first: number; last: number; pvid?: boolean; untagged?: boolean }[];
+
+/** The functions that address one entered namespace. */
+export interface NamespaceAddon {
+  links(ns: Ns): Promise<Link[]>;
+  link(ns: Ns, ref: LinkRef): Promise<Link | null>;
+  createLink(ns: Ns, spec: LinkCreate): Promise<{ ifindex: number; peerIfindex: number }>;
+  changeLink(ns: Ns, ref: LinkRef, settings: LinkSettings): Promise<void>;
+  deleteLink(ns: Ns, ref: LinkRef): Promise<boolean>;
+  addresses(ns: Ns, ifindex?: number): Promise<Address[]>;
+  addAddress(ns: Ns, spec: AddressSpec): Promise<void>;
+  removeAddress(ns: Ns, spec: AddressSpec): Promise<void>;
+  routes(ns: Ns): Promise<Route[]>;
+  addRoute(ns: Ns, spec: RouteSpec): Promise<void>;
+  removeRoute(ns: Ns, spec: RouteSpec): Promise<void>;
+  neighbours(ns: Ns, family: number, ifindex?: number): Promise<Neighbour[]>;
+  setNeighbour(ns: Ns, neighbour: Neighbour): Promise<void>;
+  removeNeighbour(ns: Ns, neighbour: Neighbour): Promise<void>;
+  bridgeVlans(ns: Ns): Promise<BridgeVlan[]>;
+  setBridgeVlans(ns: Ns, ifindex: number, vlans: Vlans): Promise<void>;
+  removeBridgeVlans(ns: Ns, ifindex: number, ranges: Vlans): Promise<void>;
+  writeSysctl(ns: Ns, path: string, value: string): Promise<void>;
+  readSysctl(ns: Ns, path: string): Promise<string>;
+  watch(ns: Ns, listener: (events: NetlinkEvent[]) => void, receiveBuffer?: number): Promise<number>;
+  unwatch(ns: Ns, id: number): Promise<void>;
+  writes(ns: Ns): { netlink: number; bpf: number };
+  closeNamespace(ns: Ns): Promise<void>;
+}
+
+export class NativeNamespace implements Namespace {
+  readonly handle: NetnsHandle;
+  readonly bpf: Bpf;
+  readonly #addon: NamespaceAddon & PacketAddon;
+  readonly #ns: Ns;
+
+  constructor(addon: NamespaceAddon & PacketAddon & BpfAddon, ns: Ns, handle: NetnsHandle) {
+    this.#addon = addon;
+    this.#ns = ns;
+    this.handle = handle;
+    this.bpf = new NativeBpf(addon, ns);
+  }
+
+  links(): Promise<readonly Link[]> {
+    return native(() => this.#addon.links(this.#ns));
+  }
+
+  link(ref: LinkRef): Promise<Link | null> {
+    return native(() => this.#addon.link(this.#ns, ref));
+  }
+
+  createLink(spec: LinkCreate): Promise<{ readonly ifindex: number; readonly peerIfindex: number }> {
+    return native(() => this.#addon.createLink(this.#ns, spec));
+  }
+
+  changeLink(ref: LinkRef, settings: LinkSettings): Promise<void> {
+    return native(() => this.#addon.changeLink(this.#ns, ref, settings));
+  }
+
+  deleteLink(ref: LinkRef): Promise<boolean> {
+    return native(() => this.#addon.deleteLink(this.#ns, ref));
+  }
+
+  addresses(ifindex?: number): Promise<readonly Address[]> {
+    return native(() => this.#addon.addresses(this.#ns, ifindex));
+  }
+
+  addAddress(spec: AddressSpec): Promise<void> {
+    return native(() => this.#addon.addAddress(this.#ns, spec));
+  }
+
+  removeAddress(spec: AddressSpec): Promise<void> {
+    return native(() => this.#addon.removeAddress(this.#ns, spec));
+  }
+
+  routes(): Promise<readonly Route[]> {
+    return native(() => this.#addon.routes(this.#ns));
+  }
+
+  addRoute(spec: RouteSpec): Promise<void> {
+    return native(() => this.#addon.addRoute(this.#ns, spec));
+  }
+
+  removeRoute(spec: RouteSpec): Promise<void> {
+    return native(() => this.#addon.removeRoute(this.#ns, spec));
+  }
+
+  neighbours(family: number, ifindex?: number): Promise<readonly Neighbour[]> {
+    return native(() => this.#addon.neighbours(this.#ns, family, ifindex));
+  }
+
+  setNeighbour(neighbour: Neighbour): Promise<void> {
+    return native(() => this.#addon.setNeighbour(this.#ns, neighbour));
+  }
+
+  removeNeighbour(neighbour: Neighbour): Promise<void> {
+    return native(() => this.#addon.removeNeighbour(this.#ns, neighbour));
+  }
+
+  bridgeVlans(): Promise<readonly BridgeVlan[]> {
+    return native(() => this.#addon.bridgeVlans(this.#ns));
+  }
+
+  setBridgeVlans(ifindex: number, vlans: Vlans): Promise<void> {
+    return native(() => this.#addon.setBridgeVlans(this.#ns, ifindex, vlans));
+  }
+
+  removeBridgeVlans(ifindex: number, ranges: readonly { first: number; last: number }[]): Promise<void> {
+    return native(() => this.#addon.removeBridgeVlans(this.#ns, ifindex, ranges));
+  }
+
+  writeSysctl(path: string, value: string): Promise<void> {
+    return native(() => this.#addon.writeSysctl(this.#ns, path, value));
+  }
+
+  readSysctl(path: string): Promise<string> {
+    return native(() => this.#addon.readSysctl(this.#ns, path));
+  }
+
+  /** `receiveBuffer` in bytes: what the kernel holds while JavaScript is busy; default 8 MiB. */
+  async watch(
+    onEvents: (events: readonly NetlinkEvent[]) => void,
+    receiveBuffer?: number,
+  ): Promise<{ close(): Promise<void> }> {
+    const id = await native(() => this.#addon.watch(this.#ns, onEvents, receiveBuffer));
+    return { close: () => ignoreClosed(native(() => this.#addon.unwatch(this.#ns, id))) };
+  }
+
+  openPacketSocket(
+    options: PacketSocketOptions,
+    onFrames: (frames: readonly ReceivedFrame[]) => void,
+  ): Promise<PacketSocket> {
+    return openNativePacketSocket(this.#addon, this.#ns, options, onFrames);
+  }
+
+  get writes(): { readonly netlink: number; readonly bpf: number } {
+    return this.#addon.writes(this.#ns);
+  }
+
+  close(): Promise<void> {
+    return native(() => this.#addon.closeNamespace(this.#ns));
+  }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "link.h"
+
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "convert.h"
+
+namespace pw {
+
+namespace {
+
+std::string Text(const nlattr* attr) {
+  auto* data = static_cast<const char*>(mnl_attr_get_payload(attr));
+  return std::string(data, strnlen(data, mnl_attr_get_payload_len(attr)));
+}
+
+// Zero for an attribute that is too short, as none of these is.
+uint32_t U32(const nlattr* attr) {
+  return mnl_attr_get_payload_len(attr) >= sizeof(uint32_t) ? mnl_attr_get_u32(attr) : 0;
+}
+uint8_t U8(const nlattr* attr) {
+  return mnl_attr_get_payload_len(attr) >= 1 ? mnl_attr_get_u8(attr) : 0;
+}
+
+void ParseLinkInfo(const nlattr* info, Link& link) {
+  const nlattr* data = nullptr;
+  for (const nlattr* attr : Attributes(info)) {
+    switch (mnl_attr_get_type(attr)) {
+      case IFLA_INFO_KIND:
+        link.kind = Text(attr);
+        break;
+      case IFLA_INFO_DATA:
+        data = attr;
+        break;
+      case IFLA_INFO_SLAVE_KIND:
+        link.master_kind = Text(attr);
+        break;
+    }
+  }
+  link.data = DecodeLinkData(link.kind, data);
+}
+
+void ParseStats(const nlattr* attr, LinkStats& stats) {
+  rtnl_link_stats64 raw{};  // shorter on older kernels
+  std::memcpy(&raw, mnl_attr_get_payload(attr), std::min<size_t>(sizeof raw, mnl_attr_get_payload_len(attr)));
+  stats = {raw.rx_packets, raw.rx_bytes, raw.rx_errors, raw.rx_dropped,
+           raw.tx_packets, raw.tx_bytes, raw.tx_errors, raw.tx_dropped};
+}
+
+}  // namespace
+
+bool IsLinkMessage(const nlmsghdr* nlh) {
+  if (nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) return false;
+  if (mnl_nlmsg_get_payload_len(nlh) < sizeof(ifinfomsg)) return false;
+  return static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(nlh))->ifi_family == AF_UNSPEC;
+}
+
+Link ParseLink(const nlmsghdr* nlh) {
+  auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(nlh));
+  Link link;
+  link.ifindex = static_cast<uint32_t>(info->ifi_index);
+  link.flags = info->ifi_flags;
+  for (const nlattr* attr : Attributes(nlh, sizeof *info)) {
+    switch (mnl_attr_get_type(attr)) {
+      case IFLA_IFNAME:
+        link.name = Text(attr);
+        break;
+      case IFLA_IFALIAS:
+        link.alias = Text(attr);
+        break;
+      case IFLA_ADDRESS:
+        link.mac = FormatMac(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+        break;
+      case IFLA_PERM_ADDRESS:
+        link.permanent_mac = FormatMac(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+        break;
+      case IFLA_PARENT_DEV_NAME:
+        link.parent_device = Text(attr);
+        break;
+      case IFLA_PARENT_DEV_BUS_NAME:
+        link.parent_bus = Text(attr);
+        break;
+      case IFLA_PROP_LIST: {
+        for (const nlattr* name : Attributes(attr)) {
+          if (mnl_attr_get_type(name) == IFLA_ALT_IFNAME) link.alt_names.push_back(Text(name));
+        }
+        break;
+      }
+      case IFLA_OPERSTATE:
+        link.oper_state = U8(attr);
+        break;
+      case IFLA_CARRIER:
+        link.carrier = U8(attr) != 0;
+        break;
+      case IFLA_MTU:
+        link.mtu = U32(attr);
+        break;
+      case IFLA_MIN_MTU:
+        link.min_mtu = U32(attr);
+        break;
+      case IFLA_MAX_MTU:
+        link.max_mtu = U32(attr);
+        break;
+      case IFLA_TXQLEN:
+        link.tx_queue_length = U32(attr);
+        break;
+      case IFLA_MASTER:
+        link.master = U32(attr);
+        break;
+      case IFLA_LINK:
+        link.link = U32(attr);
+        break;
+      case IFLA_LINK_NETNSID:
+        link.link_netnsid = static_cast<int32_t>(U32(attr));
+        break;
+      case IFLA_PROMISCUITY:
+        link.promiscuity = U32(attr);
+        break;
+      case IFLA_CARRIER_CHANGES:
+        link.carrier_changes = U32(attr);
+        break;
+      case IFLA_LINKINFO:
+        ParseLinkInfo(attr, link);
+        break;
+      case IFLA_STATS64:
+        ParseStats(attr, link.stats);
+        break;
+    }
+  }
+  return link;
+}
+
+std::vector<Link> DumpLinks(NetlinkSocket& socket) {
+  Message message(RTM_GETLINK, 0, "links");
+  message.Header<ifinfomsg>();
+  std::vector<Link> links;
+  socket.Dump(
+      message, [&] { links.clear(); },
+      [&](const nlmsghdr* nlh) {
+        if (IsLinkMessage(nlh)) links.push_back(ParseLink(nlh));
+      });
+  return links;
+}
+
+std::optional<Link> GetLink(NetlinkSocket& socket, const LinkRef& ref) {
+  Message message(RTM_GETLINK, 0, ref.Text());
+  auto* info = message.Header<ifinfomsg>();
+  info->ifi_index = static_cast<int>(ref.ifindex);
+  if (ref.ifindex == 0) message.PutString(IFLA_IFNAME, ref.name);
+  std::optional<Link> link;
+  try {
+    socket.Request(message, [&](const nlmsghdr* nlh) {
+      if (IsLinkMessage(nlh)) link = ParseLink(nlh);
+    });
+  } catch (const KernelError& e) {
+    if (e.err == ENODEV) return std::nullopt;
+    throw;
+  }
+  return link;
+}
+
+uint32_t ResolveLink(NetlinkSocket& socket, const LinkRef& ref) {
+  if (ref.ifindex != 0) return ref.ifindex;
+  std::optional<Link> link = GetLink(socket, ref);
+  if (!link) throw KernelError(ENODEV, "RTM_GETLINK", ref.Text());
+  return link->ifindex;
+}
+
+}  // namespace pw

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "link_js.h"
+
+#include <linux/if.h>
+
+#include "netns.h"
+#include "route_state.h"
+
+namespace pw {
+
+namespace {
+
+constexpr size_t kAliasMax = 255;  // IFALIASZ - 1, uapi/linux/if.h
+
+Napi::Value DataToJs(Napi::Env env, const LinkData& data) {
+  Napi::Object result = Napi::Object::New(env);
+  for (const auto& [name, value] : data) {
+    if (auto* flag = std::get_if<bool>(&value)) result.Set(name, Napi::Boolean::New(env, *flag));
+    if (auto* number = std::get_if<double>(&value)) result.Set(name, Napi::Number::New(env, *number));
+    if (auto* text = std::get_if<std::string>(&value)) result.Set(name, Napi::String::New(env, *text));
+  }
+  return result;
+}
+
+LinkData DataFromJs(const Napi::Object& object) {
+  LinkData data;
+  Napi::Array names = object.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    std::string name = names.Get(i).ToString();
+    Napi::Value value = object.Get(name);
+    if (value.IsUndefined()) continue;
+    if (value.IsBoolean()) {
+      data.emplace_back(name, value.As<Napi::Boolean>().Value());
+    } else if (value.IsNumber()) {
+      data.emplace_back(name, value.As<Napi::Number>().DoubleValue());
+    } else {
+      data.emplace_back(name, ToText(value, name.c_str()));
+    }
+  }
+  return data;
+}
+
+std::shared_ptr<Fd> OptNetns(const Napi::Object& o) {
+  Napi::Value value = o.Get("netns");
+  if (value.IsUndefined()) return nullptr;
+  return std::make_shared<Fd>(DupNetns(value));
+}
+
+std::optional<Mac> OptMac(const Napi::Object& o) {
+  std::optional<std::string> text = OptString(o, "mac");
+  if (!text) return std::nullopt;
+  return ParseMac(*text, "mac");
+}
+
+LinkSettings SettingsFromJs(const Napi::Object& o) {
+  LinkSettings s;
+  s.up = OptBool(o, "up");
+  s.promiscuous = OptBool(o, "promiscuous");
+  s.no_arp = OptBool(o, "noArp");
+  s.no_ipv6_link_local = OptBool(o, "noIpv6LinkLocal");
+  s.name = OptString(o, "name");
+  if (s.name) CheckLinkName(*s.name);
+  s.alias = OptString(o, "alias");
+  if (s.alias && s.alias->size() > kAliasMax)
+    throw KernelError(EINVAL, "argument", "alias", "an alias has at most 255 bytes");
+  s.mtu = OptU32(o, "mtu");
+  s.mac = OptMac(o);
+  s.tx_queue_length = OptU32(o, "txQueueLength");
+  s.master = OptU32(o, "master", INT32_MAX);
+  if (auto data = OptObject(o, "data")) s.data = DataFromJs(*data);
+  s.netns = OptNetns(o);
+  return s;
+}
+
+LinkCreate CreateFromJs(const Napi::Object& o) {
+  LinkCreate create;
+  create.settings = SettingsFromJs(o);
+  if (!create.settings.name) CheckLinkName("");
+  create.kind = NeedString(o, "kind");
+  create.link = OptU32(o, "link", INT32_MAX);
+  if (auto peer = OptObject(o, "peer")) {
+    if (create.kind != "veth") throw KernelError(EINVAL, "argument", "peer", "only a veth has a peer");
+    create.peer = PeerSettings{NeedString(*peer, "name"), OptMac(*peer), OptU32(*peer, "mtu"), OptNetns(*peer)};
+    CheckLinkName(create.peer->name);
+  }
+  return create;
+}
+
+// links(ns)
+Napi::Value Links(const Napi::CallbackInfo& info) {
+  return ListOnSocket<Link>(info, DumpLinks, LinkToJs);
+}
+
+// link(ns, ref)
+Napi::Value GetOne(const Napi::CallbackInfo& info) {
+  LinkRef ref = LinkRefFromJs(info[1]);
+  return OnSocket<std::optional<Link>>(
+      info, [ref](NetlinkSocket& socket) { return GetLink(socket, ref); },
+      [](Napi::Env env, std::optional<Link>& link) { return link ? LinkToJs(env, *link) : env.Null(); });
+}
+
+// createLink(ns, spec)
+Napi::Value Create(const Napi::CallbackInfo& info) {
+  auto context = ContextOf(info[0]);
+  LinkCreate create = CreateFromJs(ToObject(info[1], "link"));
+  return context->executor->Run<Created>(
+      info.Env(),
+      [context, create = std::move(create)] {
+        return CreateLink(*context->route->socket, &context->netlink_writes, create);
+      },
+      [](Napi::Env env, Created& created) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("ifindex", Napi::Number::New(env, created.ifindex));
+        result.Set("peerIfindex", Napi::Number::New(env, created.peer_ifindex));
+        return result;
+      });
+}
+
+// changeLink(ns, ref, settings)
+Napi::Value Change(const Napi::CallbackInfo& info) {
+  LinkRef ref = LinkRefFromJs(info[1]);
+  LinkSettings settings = SettingsFromJs(ToObject(info[2], "settings"));
+  return OnSocket(info,
+                  [ref, settings = std::move(settings)](NetlinkSocket& socket) { ChangeLink(socket, ref, settings); });
+}
+
+}  // namespace
+
+LinkRef LinkRefFromJs(const Napi::Value& value) {
+  Napi::Object o = ToObject(value, "link");
+  LinkRef ref;
+  if (auto ifindex = OptU32(o, "ifindex", INT32_MAX)) {
+    if (*ifindex == 0) throw KernelError(EINVAL, "argument", "ifindex", "an interface index is at least 1");
+    ref.ifindex = *ifindex;
+  } else {
+    ref.name = CheckLinkName(NeedString(o, "name"));
+  }
+  return ref;
+}
+
+Napi::Value LinkToJs(Napi::Env env, const Link& link) {
+  Napi::Object o = Napi::Object::New(env);
+  auto number = [&](Napi::Object& to, const char* key, double v) { to.Set(key, Napi::Number::New(env, v)); };
+  auto text = [&](const char* key, const std::string& v) { o.Set(key, Napi::String::New(env, v)); };
+  Napi::Array alt_names = Napi::Array::New(env, link.alt_names.size());
+  for (uint32_t i = 0; i < link.alt_names.size(); i++) alt_names[i] = Napi::String::New(env, link.alt_names[i]);
+  number(o, "ifindex", link.ifindex);
+  text("name", link.name);
+  o.Set("altNames", alt_names);
+  text("alias", link.alias);
+  text("kind", link.kind);
+  number(o, "flags", link.flags);
+  o.Set("up", Napi::Boolean::New(env, (link.flags & IFF_UP) != 0));
+  o.Set("carrier", Napi::Boolean::New(env, link.carrier));
+  number(o, "operState", link.oper_state);
+  number(o, "mtu", link.mtu);
+  number(o, "minMtu", link.min_mtu);
+  number(o, "maxMtu", link.max_mtu);
+  number(o, "txQueueLength", link.tx_queue_length);
+  text("mac", link.mac);
+  text("permanentMac", link.permanent_mac);
+  number(o, "master", link.master);
+  text("masterKind", link.master_kind);
+  number(o, "link", link.link);
+  number(o, "linkNetnsId", link.link_netnsid);
+  number(o, "promiscuity", link.promiscuity);
+  number(o, "carrierChanges", link.carrier_changes);
+  text("parentBus", link.parent_bus);
+  text("parentDevice", link.parent_device);
+  o.Set("data", DataToJs(env, link.data));
+  Napi::Object stats = Napi::Object::New(env);
+  number(stats, "rxPackets", static_cast<double>(link.stats.rx_packets));
+  number(stats, "rxBytes", static_cast<double>(link.stats.rx_bytes));
+  number(stats, "rxErrors", static_cast<double>(link.stats.rx_errors));
+  number(stats, "rxDropped", static_cast<double>(link.stats.rx_dropped));
+  number(stats, "txPackets", static_cast<double>(link.stats.tx_packets));
+  number(stats, "txBytes", static_cast<double>(link.stats.tx_bytes));
+  number(stats, "txErrors", static_cast<double>(link.stats.tx_errors));
+  number(stats, "txDropped", static_cast<double>(link.stats.tx_dropped));
+  o.Set("stats", stats);
+  return o;
+}
+
+void InitLinks(Napi::Env, Napi::Object exports) {
+  Export<Links>(exports, "links");
+  Export<GetOne>(exports, "link");
+  Export<Create>(exports, "createLink");
+  Export<Change>(exports, "changeLink");
+}
+
+}  // namespace pw

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "netlink.h"
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace pw {
+
+namespace {
+
+constexpr size_t kMessageSize = 16 * 1024;
+// The kernel fills at most 32 KiB a datagram of a dump (netlink_recvmsg, max_recvmsg_len); one answer may be larger.
+constexpr size_t kReceiveSize = 128 * 1024;
+constexpr int kDumpAttempts = 10;
+
+#ifndef NETLINK_GET_STRICT_CHK
+#define NETLINK_GET_STRICT_CHK 12
+#endif
+
+// The words of an error or of the end of a dump: attributes after the error code and, without NLM_F_CAPPED, after the
+// copy of the request.
+std::string ExtendedAck(const nlmsghdr* nlh, size_t fixed) {
+  if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS)) return {};
+  if (nlh->nlmsg_type == NLMSG_ERROR && !(nlh->nlmsg_flags & NLM_F_CAPPED)) {
+    auto* err = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(nlh));
+    if (err->msg.nlmsg_len < NLMSG_HDRLEN) return {};
+    fixed += err->msg.nlmsg_len - NLMSG_HDRLEN;
+  }
+  if (mnl_nlmsg_get_payload_len(nlh) < fixed) return {};
+  std::string text;
+  std::string missing;
+  for (const nlattr* attr : Attributes(nlh, fixed)) {
+    size_t length = mnl_attr_get_payload_len(attr);
+    auto* data = static_cast<const char*>(mnl_attr_get_payload(attr));
+    switch (mnl_attr_get_type(attr)) {
+      case NLMSGERR_ATTR_MSG:
+        text.assign(data, strnlen(data, length));
+        break;
+      case NLMSGERR_ATTR_MISS_TYPE:  // since 6.1
+        if (length >= sizeof(uint32_t)) missing = "attribute " + std::to_string(mnl_attr_get_u32(attr)) + " is missing";
+        break;
+    }
+  }
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  if (missing.empty()) return text;
+  return text.empty() ? missing : text + " (" + missing + ")";
+}
+
+void SetOption(mnl_socket* socket, int option, bool must) {
+  int on = 1;
+  if (mnl_socket_setsockopt(socket, option, &on, sizeof on) < 0 && must) {
+    throw KernelError(errno, "setsockopt", "netlink option " + std::to_string(option));
+  }
+}
+
+}  // namespace
+
+Message::Message(uint16_t type, uint16_t flags, std::string object)
+    : buffer_(kMessageSize), object_(std::move(object)) {
+  nlmsghdr* nlh = mnl_nlmsg_put_header(buffer_.data());
+  nlh->nlmsg_type = type;
+  nlh->nlmsg_flags = flags | NLM_F_REQUEST;
+}
+
+void Message::Put(uint16_t type, const void* data, size_t length) {
+  if (!mnl_attr_put_check(header(), buffer_.size(), type, length, data)) {
+    throw KernelError(EMSGSIZE, OpName(header()->nlmsg_type), object_, "the request is too large");
+  }
+}
+
+void Message::PutString(uint16_t type, std::string_view v) {
+  std::string terminated(v);
+  Put(type, terminated.c_str(), terminated.size() + 1);
+}
+
+nlattr* Message::Nest(uint16_t type) {
+  nlattr* nest = mnl_attr_nest_start_check(header(), buffer_.size(), type);
+  if (!nest) throw KernelError(EMSGSIZE, OpName(header()->nlmsg_type), object_, "the request is too large");
+  return nest;
+}
+
+void Message::End(nlattr* nest) {
+  mnl_attr_nest_end(header(), nest);
+}
+
+void* Message::Raw(size_t length) {
+  size_t end = header()->nlmsg_len;
+  if (end + MNL_ALIGN(length) > buffer_.size()) {
+    throw KernelError(EMSGSIZE, OpName(header()->nlmsg_type), object_, "the request is too large");
+  }
+  header()->nlmsg_len += MNL_ALIGN(length);
+  return buffer_.data() + end;
+}
+
+NetlinkSocket::NetlinkSocket(std::atomic<uint64_t>* writes) : writes_(writes), buffer_(kReceiveSize) {
+  socket_ = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+  if (!socket_) throw KernelError(errno, "socket", "NETLINK_ROUTE");
+  try {
+    if (mnl_socket_bind(socket_, 0, MNL_SOCKET_AUTOPID) < 0) throw KernelError(errno, "bind", "NETLINK_ROUTE");
+    SetOption(socket_, NETLINK_EXT_ACK, true);
+    SetOption(socket_, NETLINK_CAP_ACK, true);
+    SetOption(socket_, NETLINK_GET_STRICT_CHK, false);  // since 4.20
+    // rtnetlink answers before sendto returns; waiting longer than this means an answer was lost.
+    timeval limit = {30, 0};
+    setsockopt(mnl_socket_get_fd(socket_), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  } catch (...) {
+    mnl_socket_close(socket_);
+    throw;
+  }
+}
+
+NetlinkSocket::~NetlinkSocket() {
+  mnl_socket_close(socket_);
+}
+
+void NetlinkSocket::Request(Message& message, const OnMessage& on) {
+  message.header()->nlmsg_flags |= NLM_F_ACK;
+  Exchange(message, on);
+}
+
+void NetlinkSocket::Dump(Message& message, const std::function<void()>& restart, const OnMessage& on) {
+  message.header()->nlmsg_flags |= NLM_F_DUMP;
+  for (int i = 0; i < kDumpAttempts; i++) {
+    restart();
+    if (Exchange(message, on)) return;
+  }
+  throw KernelError(EINTR, OpName(message.header()->nlmsg_type), message.object(),
+                    "the table changed during each dump");
+}
+
+bool NetlinkSocket::Exchange(Message& message, const OnMessage& on) {
+  nlmsghdr* request = message.header();
+  const std::string op = OpName(request->nlmsg_type);
+  request->nlmsg_seq = ++sequence_;
+  // rtnetlink message types come in fours: NEW, DEL, GET, SET.
+  if ((request->nlmsg_type & 3) != (RTM_GETLINK & 3)) writes_->fetch_add(1, std::memory_order_relaxed);
+  if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) throw KernelError(errno, op, message.object());
+
+  bool torn = false;
+  for (;;) {
+    ssize_t received = mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
+    if (received < 0) {
+      if (errno == EINTR) continue;
+      int err = errno == EAGAIN ? ETIMEDOUT : errno;
+      throw KernelError(err, op, message.object(), "no answer from the kernel");
+    }
+    int left = static_cast<int>(received);
+    for (auto* nlh = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(nlh, left);
+         nlh = mnl_nlmsg_next(nlh, &left)) {
+      if (nlh->nlmsg_seq != sequence_) continue;  // what an earlier, failed request left behind
+      if (nlh->nlmsg_flags & NLM_F_DUMP_INTR) torn = true;
+      if (nlh->nlmsg_type == NLMSG_ERROR) {
+        if (mnl_nlmsg_get_payload_len(nlh) < sizeof(nlmsgerr)) throw KernelError(EBADMSG, op, message.object());
+        int error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(nlh))->error;
+        if (error != 0) throw KernelError(error, op, message.object(), ExtendedAck(nlh, sizeof(nlmsgerr)));
+        return !torn;
+      }
+      if (nlh->nlmsg_type == NLMSG_DONE) {
+        int error = 0;
+        if (mnl_nlmsg_get_payload_len(nlh) >= sizeof error) {
+          std::memcpy(&error, mnl_nlmsg_get_payload(nlh), sizeof error);
+        }
+        if (error < 0) throw KernelError(error, op, message.object(), ExtendedAck(nlh, sizeof error));
+        return !torn;
+      }
+      if (nlh->nlmsg_type >= NLMSG_MIN_TYPE && on) on(nlh);
+    }
+  }
+}
+
+std::string OpName(uint16_t type) {
+  static constexpr const char* kVerbs[] = {"NEW", "DEL", "GET", "SET"};
+  static constexpr const char* kObjects[] = {"LINK", "ADDR", "ROUTE", "NEIGH"};
+  unsigned index = type - RTM_BASE;
+  if (type < RTM_BASE || index / 4 >= std::size(kObjects)) return "rtnetlink " + std::to_string(type);
+  return std::string("RTM_") + kVerbs[index % 4] + kObjects[index / 4];
+}
+
+}  // namespace pw
