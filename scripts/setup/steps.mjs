@@ -14,7 +14,7 @@ import { fingerprint, inputFiles, isCurrent, writeStamp } from "./stamp.mjs";
  * @property {string} what the line that the user reads
  * @property {readonly string[]} inputs files and directories, relative to the root
  * @property {(file: string) => boolean} [keep] which files of the directories count
- * @property {readonly string[]} [tools] Debian packages whose versions matter
+ * @property {RegExp} [tools] Debian packages whose versions matter
  * @property {() => string[]} outputs relative to the root
  * @property {string} stamp relative to the root
  * @property {() => Promise<void>} work
@@ -52,7 +52,7 @@ export const STEPS = [
     what: "building the native addon (libbpf, libmnl)",
     inputs: ["binding.gyp", "native/addon", "bpf/abi.h", "scripts/build-addon.mjs", "scripts/setup/node-headers.mjs"],
     keep: filesEnding(".cc", ".c", ".h"),
-    tools: ["g++", "libbpf-dev", "libmnl-dev"],
+    tools: /^(g\+\+|libbpf-dev|libmnl-dev)$/,
     outputs: () => ["build/Release/portwright.node"],
     stamp: "build/stamps/addon",
     work: script("scripts/build-addon.mjs"),
@@ -62,7 +62,7 @@ export const STEPS = [
     what: "compiling the BPF programs",
     inputs: ["bpf", "scripts/build-bpf.mjs"],
     keep: filesEnding(".c", ".h"),
-    tools: ["clang-*", "libbpf-dev", "linux-libc-dev"],
+    tools: /^(clang-\d+|libbpf-dev|linux-libc-dev)$/,
     outputs: () =>
       readdirSync(path.join(ROOT, "bpf"))
         .filter((name) => name.endsWith(".bpf.c"))
@@ -75,7 +75,7 @@ export const STEPS = [
     what: "building the CNI plugin",
     inputs: ["native/shim", "scripts/build-shim.mjs"],
     keep: filesEnding(".c", ".h"),
-    tools: ["musl-tools"],
+    tools: /^musl-tools$/,
     outputs: () => ["build/cni/portwright"],
     stamp: "build/stamps/shim",
     work: script("scripts/build-shim.mjs"),
@@ -104,11 +104,9 @@ export const STEPS = [
  * @param {ReadonlyMap<string, string>} versions of the installed Debian packages
  * @returns {string}
  */
-export function stepFingerprint({ inputs, keep, tools = [] }, versions) {
-  const matches = (/** @type {string} */ name) =>
-    tools.some((tool) => (tool.endsWith("*") ? name.startsWith(tool.slice(0, -1)) : name === tool));
-  const facts = [...versions].filter(([name]) => matches(name)).map(([name, version]) => `${name} ${version}`);
-  return fingerprint(ROOT, inputFiles(ROOT, inputs, keep), [process.version, process.arch, ...facts.toSorted()]);
+export function stepFingerprint({ inputs, keep, tools }, versions) {
+  const used = [...versions].filter(([name]) => tools?.test(name)).map(([name, version]) => `${name} ${version}`);
+  return fingerprint(ROOT, inputFiles(ROOT, inputs, keep), [process.version, process.arch, ...used.toSorted()]);
 }
 
 /**
