@@ -125,8 +125,8 @@ export const cniRequestSchema = {
   properties: {
     env: {
       type: "object",
-      maxProperties: 32,
-      propertyNames: { pattern: "^CNI_[A-Z_]{1,60}$" },
+      maxProperties: 256,
+      propertyNames: { pattern: "^CNI_" },
       additionalProperties: { type: "string" },
       description: "the CNI_* variables",
     },
