@@ -242,8 +242,9 @@ static int forward(const char* command, const char* socket_path) {
   }
   if (outcome == UNTRUSTED) return fail(CODE_OTHER, "the daemon's socket is not trustworthy", answer.why);
   if (outcome == ANSWERED) snprintf(answer.why, sizeof(answer.why), "it answered with HTTP status %u", answer.status);
-  // 4xx: the same request would be refused later, too.
-  bool refused = outcome == ANSWERED && answer.status >= 400 && answer.status < 500 && answer.status != 429;
+  // 4xx: the same request would be refused later, too; but not for 408 (too slow) and 429 (too many).
+  bool refused = outcome == ANSWERED && answer.status >= 400 && answer.status < 500 && answer.status != 408 &&
+                 answer.status != 429;
   if (refused && answer.status == 413) return fail(CODE_CONFIG, "the network configuration is too long", answer.why);
   if (refused) return fail(CODE_OTHER, "portwrightd refused the request", answer.why);
 

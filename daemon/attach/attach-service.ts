@@ -1,0 +1,282 @@
+/**
+ * The attach room's front: CNI requests and those of other clients, one at a time for a container, against durable
+ * records. At start `recover` puts things in order before anything new is attached.
+ */
+import type { AttachRequest } from "../api/backend.ts";
+import { PortwrightError } from "../errors.ts";
+import { isKernelError } from "../kernel/kernel-error.ts";
+import type { Kernel, Link, LinkRef, NetnsHandle } from "../kernel/kernel.ts";
+import type { Attachment } from "../model/attachment.ts";
+import type { Intent } from "../model/resources.ts";
+import {
+  Attachments,
+  type AttachLog,
+  type AttachSpec,
+  attachmentId,
+  type Made,
+  requireNoAttachment,
+} from "./attachments.ts";
+import { parseAttachRequest } from "./attach-request.ts";
+import { errorReply, toPortwrightError, versionForError } from "./cni-error.ts";
+import type { CniReply, CniRequest } from "./cni-request.ts";
+import { CniVerbs, type DeleteCall, ipamCall } from "./cni-verbs.ts";
+import type { DeleteQueue } from "./delete-queue.ts";
+import { Ipam } from "./ipam.ts";
+import { KeyedLock, Limiter } from "./keyed-lock.ts";
+import type { PortMaker } from "./port-maker.ts";
+import type { AttachmentRecord, Records } from "./records.ts";
+import type { CniResult } from "./result.ts";
+
+export interface AttachServiceOptions {
+  readonly portMaker: PortMaker;
+  readonly records: Records;
+  readonly deleteQueue: DeleteQueue;
+  readonly kernel: Pick<Kernel, "openNetns" | "enter">;
+  /** the managed namespace: nobody is attached into it, and its bridges' MACs go into CNI results */
+  readonly host: { readonly handle: Pick<NetnsHandle, "device" | "inode">; link(ref: LinkRef): Promise<Link | null> };
+  readonly intent: () => Pick<Intent, "networks">;
+  /** see epoch.ts */
+  readonly epoch: string;
+  readonly log: AttachLog;
+  readonly ipam?: Ipam;
+  readonly onEvent?: (type: "attached" | "detached", attachment: Attachment) => void;
+  /** after each CNI request; `command` is one of a few words, fit for a label */
+  readonly onCniRequest?: (command: string, result: "success" | "error", seconds: number) => void;
+  /** attachments being made, waiting ones included, before new ones are told to come again */
+  readonly maxQueued?: number;
+  readonly now?: () => Date;
+}
+
+/** How often what could not be undone is tried again. */
+const RETRY_INTERVAL_MS = 60_000;
+
+export class AttachService {
+  readonly #options: AttachServiceOptions;
+  readonly #attachments: Attachments;
+  readonly #verbs: CniVerbs;
+  readonly #ipam: Ipam;
+  readonly #locks = new KeyedLock();
+  readonly #draining = new Limiter(1);
+  readonly #recovered: Promise<void>;
+  #markRecovered: () => void = () => {};
+  #retryTimer: NodeJS.Timeout | undefined;
+  /** queued deletions that failed: tried again by the timer, so that they do not slow each new attachment */
+  readonly #failedDeletes = new Set<string>();
+  #making = 0;
+
+  constructor(options: AttachServiceOptions) {
+    this.#options = options;
+    this.#ipam = options.ipam ?? new Ipam();
+    this.#attachments = new Attachments({ now: () => new Date(), ...options });
+    this.#recovered = new Promise((resolve) => {
+      this.#markRecovered = resolve;
+    });
+    this.#verbs = new CniVerbs({
+      ipam: this.#ipam,
+      intent: options.intent,
+      openNetns: (path, allowOwn) => this.#openNetns(path, allowOwn),
+      record: (id) => options.records.get(id),
+      make: (spec) => this.#make(spec),
+      unmake: (id, wanted, call) => this.#unmake(id, wanted, call),
+      verify: (id, netns, prevResult) => this.#verify(id, netns, prevResult),
+    });
+  }
+
+  /** Answers every request, whatever happens. */
+  async cni(request: CniRequest): Promise<CniReply> {
+    const started = performance.now();
+    const command = /^(ADD|DEL|CHECK|GC|STATUS)$/.exec(request.env.CNI_COMMAND ?? "")?.[0] ?? "other";
+    let stderr = "";
+    const collect = (text: string) => {
+      stderr += text;
+    };
+    const settle = (result: "success" | "error") =>
+      this.#options.onCniRequest?.(command, result, (performance.now() - started) / 1000);
+    try {
+      const stdout = await this.#verbs.run(request, collect);
+      settle("success");
+      return { exitCode: 0, stdout, stderr };
+    } catch (cause) {
+      settle("error");
+      const error = toPortwrightError(cause);
+      const level = error.code === "INTERNAL" || error.code === "KERNEL" ? "error" : "warn";
+      const { CNI_CONTAINERID: containerId, CNI_IFNAME: name } = request.env;
+      this.#options.log[level]({ command, containerId, interface: name, error }, "a CNI request failed");
+      return errorReply(error, versionForError(request.stdin), stderr);
+    }
+  }
+
+  /** For clients that are not CNI. Resolves when frames flow. */
+  async attach(request: AttachRequest): Promise<Attachment> {
+    const parsed = parseAttachRequest(request, this.#options.intent());
+    const netns = this.#openNetns(request.netns, false);
+    try {
+      return (await this.#make({ ...parsed, netns })).attachment;
+    } finally {
+      netns.close();
+    }
+  }
+
+  /** Resolves when the interface is gone from the workload. */
+  async detach(id: string): Promise<void> {
+    if ((await this.#unmake(id, () => true, null)) === "none")
+      throw new PortwrightError("ATTACHMENT_UNKNOWN", `${JSON.stringify(id.slice(0, 200))} is not attached`);
+  }
+
+  /** "ready" ones have a port in the kernel, as far as we know. */
+  list(): readonly Attachment[] {
+    const { records, epoch } = this.#options;
+    return records
+      .all()
+      .map(({ attachment, epoch: of }) => (of === epoch ? attachment : { ...attachment, state: "pending" }));
+  }
+
+  /** To be called once ports can be made and unmade: undoes what was pending, does the deletions that came meanwhile. */
+  async recover(): Promise<void> {
+    await this.#retry();
+    this.#markRecovered();
+    this.#retryTimer = setInterval(() => void this.#retry(), RETRY_INTERVAL_MS).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#retryTimer);
+  }
+
+  async #make(spec: AttachSpec): Promise<Made> {
+    const { records, onEvent, maxQueued = 256 } = this.#options;
+    if (this.#making >= maxQueued)
+      throw new PortwrightError("BUSY", `${this.#making} interfaces are being attached already`);
+    this.#making++;
+    try {
+      await this.#recovered;
+      await this.#drainDeletes();
+      const id = attachmentId(spec.containerId, spec.interface);
+      const made = await this.#locks.run(spec.containerId, async () => {
+        const previous = records.get(id);
+        requireNoAttachment(previous);
+        if (previous !== undefined) {
+          // What an earlier attempt left behind goes first.
+          if (!(await this.#attachments.unmake(previous, this.#releaseOf(previous))).released)
+            throw new PortwrightError("BUSY", `the addresses that ${id} had before are not given back yet`);
+        }
+        return await this.#attachments.make(spec);
+      });
+      onEvent?.("attached", made.attachment);
+      return made;
+    } finally {
+      this.#making--;
+    }
+  }
+
+  async #unmake(
+    id: string,
+    wanted: (record: AttachmentRecord) => boolean,
+    call: DeleteCall | null,
+  ): Promise<"gone" | "none"> {
+    const { records, onEvent } = this.#options;
+    const gone = await this.#locks.run(containerOf(id), async () => {
+      const record = records.get(id);
+      if (record === undefined || !wanted(record)) return null;
+      const current = withCall(record, call);
+      await this.#attachments.unmake(current, this.#releaseOf(current, call?.stderr));
+      return record.attachment;
+    });
+    if (gone === null) return "none";
+    if (gone.state === "ready") onEvent?.("detached", gone);
+    return "gone";
+  }
+
+  async #verify(id: string, netns: NetnsHandle, prevResult: CniResult): Promise<readonly string[]> {
+    return await this.#locks.run(containerOf(id), async () => {
+      const record = this.#options.records.get(id);
+      if (record === undefined) throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
+      return await this.#attachments.verify(record, netns, prevResult);
+    });
+  }
+
+  /** null: there is no IPAM to tell */
+  #releaseOf({ attachment, cni }: AttachmentRecord, stderr?: (text: string) => void): (() => Promise<void>) | null {
+    const { origin, id } = attachment;
+    if (origin.kind !== "cni" || origin.ipamType === "" || cni === null) return null;
+    const note =
+      stderr ?? ((text: string) => this.#options.log.debug({ attachment: id, text }, "IPAM wrote to stderr"));
+    return () => this.#ipam.del(ipamCall(origin.ipamType, cni, note));
+  }
+
+  /** Undoes what is pending, or of an earlier epoch, and does the queued deletions. Never rejects. */
+  async #retry(): Promise<void> {
+    const { records, epoch, log } = this.#options;
+    const isDue = (record: AttachmentRecord | undefined): record is AttachmentRecord =>
+      record !== undefined && (record.attachment.state === "pending" || record.epoch !== epoch);
+    const due = records.all().filter(isDue);
+    await Promise.all(
+      due.map(async ({ attachment: { id } }) => {
+        try {
+          await this.#locks.run(containerOf(id), async () => {
+            const record = records.get(id); // it may have become ready, or have gone, while we waited
+            if (isDue(record)) await this.#attachments.unmake(record, this.#releaseOf(record));
+          });
+        } catch (error) {
+          log.error({ attachment: id, error }, "an unfinished attachment cannot be undone; will try again");
+        }
+      }),
+    );
+    this.#failedDeletes.clear();
+    await this.#drainDeletes();
+  }
+
+  async #drainDeletes(): Promise<void> {
+    const { deleteQueue, log } = this.#options;
+    const waiting = () => deleteQueue.names().filter((name) => !this.#failedDeletes.has(name));
+    try {
+      if (waiting().length === 0) return;
+      await this.#draining.run(async () => {
+        for (const name of waiting()) await this.#doQueuedDelete(name);
+      });
+    } catch (error) {
+      log.error({ error }, "the queue of deletions cannot be read");
+    }
+  }
+
+  async #doQueuedDelete(name: string): Promise<void> {
+    const { deleteQueue, log } = this.#options;
+    try {
+      const request = deleteQueue.read(name);
+      if (request.env.CNI_COMMAND !== "DEL") throw new PortwrightError("STATE_IO", "it is no DEL");
+      if ((await this.cni(request)).exitCode === 0) return deleteQueue.done(name);
+      this.#failedDeletes.add(name);
+    } catch (error) {
+      log.warn({ file: name, error }, "a queued deletion cannot be read and is set aside");
+      deleteQueue.setAside(name);
+    }
+  }
+
+  /** Opened and checked once; the path is never used again. */
+  #openNetns(path: string, allowOwn: boolean): NetnsHandle {
+    // A relative path would mean another file here than it did to the caller.
+    if (!path.startsWith("/")) throw new PortwrightError("NETNS_INVALID", `${JSON.stringify(path)} is not absolute`);
+    let handle: NetnsHandle;
+    try {
+      handle = this.#options.kernel.openNetns(path);
+    } catch (error) {
+      if (isKernelError(error)) throw new PortwrightError("NETNS_INVALID", error.message, { cause: error });
+      throw error;
+    }
+    const managed = this.#options.host.handle;
+    const isHost = handle.isOwn || (handle.device === managed.device && handle.inode === managed.inode);
+    if (!isHost || allowOwn) return handle;
+    handle.close();
+    throw new PortwrightError("NETNS_OWN", `${path} is the host's own network namespace`);
+  }
+}
+
+function containerOf(id: string): string {
+  return id.slice(0, Math.max(0, id.lastIndexOf("/")));
+}
+
+/** The newer request counts, also for another attempt: CNI_PATH may have moved. But only if it means the same IPAM. */
+function withCall(record: AttachmentRecord, call: DeleteCall | null): AttachmentRecord {
+  const { origin } = record.attachment;
+  if (call === null || record.cni === null || origin.kind !== "cni" || origin.ipamType !== call.ipamType) return record;
+  return { ...record, cni: { env: call.env, stdin: call.stdin } };
+}

@@ -1,0 +1,255 @@
+/**
+ * Makes, unmakes and checks one attachment, whoever asked: port, addresses, record. Each step that can be undone says
+ * how before the next begins; what fails undoes all in reverse and never hides the first error. The caller holds the
+ * container's lock.
+ */
+import { PortwrightError } from "../errors.ts";
+import type { Kernel, Link, LinkRef, Namespace, NetnsHandle } from "../kernel/kernel.ts";
+import type { Attachment } from "../model/attachment.ts";
+import { bridgeName } from "../model/resources.ts";
+import { hostInterfaceName } from "../reconcile/workload-names.ts";
+import {
+  announceContainer,
+  attachmentIps,
+  attachmentRoutes,
+  type ContainerPort,
+  checkContainer,
+  configureContainer,
+} from "./container.ts";
+import type { PortOptions } from "./netconf.ts";
+import type { MadePort, PortMaker } from "./port-maker.ts";
+import type { AttachmentRecord, CniCall, Records } from "./records.ts";
+import type { CniResult } from "./result.ts";
+
+export interface AttachLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Where addresses come from. `release` is harmless if nothing was obtained. */
+export interface Addressing {
+  obtain(): Promise<Pick<CniResult, "ips" | "routes" | "dns">>;
+  release(): Promise<void>;
+}
+
+export interface AttachSpec {
+  readonly containerId: string;
+  readonly interface: string;
+  readonly netnsPath: string;
+  readonly netns: NetnsHandle;
+  readonly port: PortOptions;
+  readonly origin: Attachment["origin"];
+  readonly cni: CniCall | null;
+  /** null: layer 2 only */
+  readonly addressing: Addressing | null;
+}
+
+export interface Made {
+  readonly attachment: Attachment;
+  readonly port: MadePort;
+  readonly bridge: { readonly name: string; readonly mac: string };
+  readonly addressing: Pick<CniResult, "ips" | "routes" | "dns">;
+}
+
+export interface AttachmentsOptions {
+  readonly portMaker: PortMaker;
+  readonly records: Records;
+  readonly kernel: Pick<Kernel, "enter">;
+  /** of the managed namespace: tells the bridge's MAC for CNI results */
+  readonly host: { link(ref: LinkRef): Promise<Link | null> } | null;
+  readonly epoch: string;
+  readonly log: AttachLog;
+  readonly now: () => Date;
+}
+
+const NO_ADDRESSING = { ips: [], routes: [], dns: {} } as const;
+
+export class Attachments {
+  readonly #options: AttachmentsOptions;
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options;
+  }
+
+  async make(spec: AttachSpec): Promise<Made> {
+    const { portMaker, records, kernel } = this.#options;
+    const draft = this.#draft(spec);
+    const { id } = draft.attachment;
+    let reached = draft;
+    const undo: (() => Promise<void>)[] = [];
+    records.putPending(draft);
+    // Entering the namespace takes a thread of its own, so it goes on beside the making of the port.
+    const entering = spec.addressing === null ? null : kernel.enter(spec.netns);
+    entering?.catch(() => {}); // reported where it is awaited
+    try {
+      const port = await portMaker.make({ id, ...spec, ...spec.port });
+      reached = withPort(draft, port);
+      undo.push(() => portMaker.unmake(reached.attachment));
+      const bridge = this.#bridge(spec.port.clusterNetwork);
+
+      let addressing: Made["addressing"] = NO_ADDRESSING;
+      let announced = Promise.resolve();
+      if (spec.addressing !== null && entering !== null) {
+        const source = spec.addressing;
+        undo.push(() => source.release());
+        addressing = await source.obtain();
+        const container = await entering;
+        const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac };
+        await configureContainer(container, side, addressing);
+        announced = this.#announce(container, side, addressing);
+      }
+      const ready = withAddressing(reached, addressing);
+      await Promise.all([records.putReady(ready), announced]);
+      const attachment = records.get(id)?.attachment ?? ready.attachment;
+      return { attachment, port, bridge: await bridge, addressing };
+    } catch (error) {
+      await this.#rollBack(reached, undo);
+      throw error;
+    } finally {
+      await closeQuietly(entering);
+    }
+  }
+
+  /**
+   * Resolves when the interface is gone. If its addresses cannot be given back the record stays, pending, for another
+   * attempt; `released` is false then.
+   */
+  async unmake(
+    record: AttachmentRecord,
+    release: (() => Promise<void>) | null,
+  ): Promise<{ readonly released: boolean }> {
+    const { portMaker, records, log, epoch } = this.#options;
+    const { attachment } = record;
+    records.markPending(record);
+    // Of an earlier epoch nothing is left in the kernel, and its index may be a stranger's by now.
+    if (record.epoch === epoch) await portMaker.unmake(attachment);
+    try {
+      await release?.();
+    } catch (error) {
+      log.warn(
+        { attachment: attachment.id, error },
+        "the interface is gone, but IPAM keeps its address; will try again",
+      );
+      return { released: false };
+    }
+    records.remove(attachment.id);
+    return { released: true };
+  }
+
+  /** Differences between the attachment, the kernel and `prevResult`, each a sentence. */
+  async verify(record: AttachmentRecord, netns: NetnsHandle, prevResult: CniResult): Promise<readonly string[]> {
+    const { portMaker, kernel } = this.#options;
+    const { attachment, containerIfindex } = record;
+    const side = { ifindex: containerIfindex, name: attachment.interface, mac: attachment.mac };
+    const container = await kernel.enter(netns);
+    try {
+      const differences = await Promise.all([
+        portMaker.verify(attachment),
+        checkContainer(container, side, attachment.routes, prevResult, attachment.netnsPath),
+      ]);
+      return differences.flat();
+    } finally {
+      await container.close();
+    }
+  }
+
+  #draft(spec: AttachSpec): AttachmentRecord {
+    const { epoch, now } = this.#options;
+    const id = attachmentId(spec.containerId, spec.interface);
+    return {
+      attachment: {
+        id,
+        containerId: spec.containerId,
+        interface: spec.interface,
+        netnsPath: spec.netnsPath,
+        netns: { device: `${spec.netns.device}`, inode: `${spec.netns.inode}` },
+        ...spec.port,
+        // Known before it exists: whoever undoes after a crash finds the port by it.
+        hostInterface: hostInterfaceName(id),
+        hostIfindex: 0,
+        ips: [],
+        routes: [],
+        state: "pending",
+        origin: spec.origin,
+        createdAt: now().toISOString(),
+      },
+      containerIfindex: 0,
+      epoch,
+      cni: spec.cni,
+    };
+  }
+
+  async #rollBack(record: AttachmentRecord, undo: readonly (() => Promise<void>)[]): Promise<void> {
+    const { records, log } = this.#options;
+    const { id } = record.attachment;
+    let clean = true;
+    for (const step of undo.toReversed()) {
+      try {
+        await step();
+      } catch (error) {
+        clean = false;
+        log.error({ attachment: id, error }, "undoing a failed attachment failed, too; will try again");
+      }
+    }
+    if (!clean) return records.markPending(record);
+    try {
+      records.remove(id);
+    } catch (error) {
+      log.error({ attachment: id, error }, "the record of a failed attachment cannot be removed; will try again");
+    }
+  }
+
+  /** Nobody fails for want of an announcement: neighbours find out by themselves, later. */
+  async #announce(container: Namespace, side: ContainerPort, addressing: Made["addressing"]): Promise<void> {
+    try {
+      await announceContainer(container, side, attachmentIps(addressing));
+    } catch (error) {
+      this.#options.log.warn({ interface: side.name, error }, "the addresses cannot be announced");
+    }
+  }
+
+  /** For the result only, so a failure is no failure of the attachment. */
+  async #bridge(clusterNetwork: string): Promise<Made["bridge"]> {
+    const name = bridgeName(clusterNetwork);
+    try {
+      return { name, mac: (await this.#options.host?.link({ name }))?.mac ?? "" };
+    } catch (error) {
+      this.#options.log.warn({ bridge: name, error }, "the bridge's MAC cannot be read");
+      return { name, mac: "" };
+    }
+  }
+}
+
+export function requireNoAttachment(record: AttachmentRecord | undefined): void {
+  if (record?.attachment.state === "ready")
+    throw new PortwrightError("ATTACHMENT_EXISTS", `${record.attachment.id} is attached already`);
+}
+
+function withPort(record: AttachmentRecord, port: MadePort): AttachmentRecord {
+  const { hostInterface, hostIfindex, mac, mtu } = port;
+  return {
+    ...record,
+    containerIfindex: port.containerIfindex,
+    attachment: { ...record.attachment, hostInterface, hostIfindex, mac, mtu },
+  };
+}
+
+function withAddressing(record: AttachmentRecord, addressing: Made["addressing"]): AttachmentRecord {
+  const ips = attachmentIps(addressing);
+  const routes = attachmentRoutes(addressing);
+  return { ...record, attachment: { ...record.attachment, ips, routes } };
+}
+
+async function closeQuietly(entering: Promise<Namespace> | null): Promise<void> {
+  try {
+    await (await entering)?.close();
+  } catch {
+    // it was never entered, or is gone: nothing to close
+  }
+}
+
+export function attachmentId(containerId: string, name: string): string {
+  return `${containerId}/${name}`;
+}

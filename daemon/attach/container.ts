@@ -1,0 +1,173 @@
+/** The container's side of an attachment: addresses and routes set, announced, and compared with what they should be. */
+import { isKernelError } from "../kernel/kernel-error.ts";
+import type { Link, Namespace, RouteSpec } from "../kernel/kernel.ts";
+import { PortwrightError } from "../errors.ts";
+import type { AttachmentIp, AttachmentRoute } from "../model/attachment.ts";
+import { familyOf, parseCidr, sameAddress } from "./addresses.ts";
+import { announcement } from "./announce.ts";
+import type { CniIp, CniResult, CniRoute } from "./result.ts";
+
+export interface ContainerPort {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly mac: string;
+}
+
+const ETH_P_ARP = 0x0806;
+const RT_SCOPE_LINK = 253;
+
+export function attachmentIps(result: Pick<CniResult, "ips">): readonly AttachmentIp[] {
+  return result.ips.map(({ address, gateway }) => ({ ...requireCidr(address), ...(gateway ? { gateway } : {}) }));
+}
+
+/** A route without a gateway of its own goes by the gateway of the first address of its family. */
+export function attachmentRoutes(result: Pick<CniResult, "ips" | "routes">): readonly AttachmentRoute[] {
+  return result.routes.map((route) => {
+    const cidr = requireCidr(route.dst);
+    const gateway = route.gw ?? gatewayFor(familyOf(cidr.address), result.ips);
+    return { destination: cidr.address, prefixLength: cidr.prefixLength, ...(gateway ? { gateway } : {}) };
+  });
+}
+
+/** Sets addresses, then routes. All is handed to the namespace's thread at once: it keeps the order. */
+export async function configureContainer(
+  namespace: Namespace,
+  port: ContainerPort,
+  result: Pick<CniResult, "ips" | "routes">,
+): Promise<void> {
+  const routes = routeSpecs(port.ifindex, result);
+  const ips = attachmentIps(result);
+  const steps: Promise<void>[] = [];
+  // An address cannot be set while a sysctl keeps IPv6 off the interface. A kernel without IPv6 has no such key, and
+  // refuses the address with a better text.
+  if (ips.some((ip) => familyOf(ip.address) === 6))
+    steps.push(unlessCode("ENOENT", namespace.writeSysctl(`net/ipv6/conf/${port.name}/disable_ipv6`, "0")));
+  for (const { address, prefixLength } of ips) {
+    // IPAM vouches for the address: without this an IPv6 one would be useless for the second that detection takes.
+    const noDad = familyOf(address) === 6;
+    steps.push(namespace.addAddress({ ifindex: port.ifindex, address, prefixLength, ...(noDad ? { noDad } : {}) }));
+  }
+  // Of equal routes the first one counts, as with the stock plugins.
+  for (const route of routes) steps.push(unlessCode("EEXIST", namespace.addRoute(route)));
+  for (const outcome of await Promise.allSettled(steps)) {
+    if (outcome.status === "rejected") throw outcome.reason;
+  }
+}
+
+function routeSpecs(ifindex: number, result: Pick<CniResult, "ips" | "routes">): readonly RouteSpec[] {
+  const resolved = attachmentRoutes(result);
+  return result.routes.map((route, i) => {
+    if (route.advmss !== undefined)
+      throw new PortwrightError(
+        "IPAM_FAILED",
+        `route ${route.dst} of the IPAM result has advmss, which is not supported`,
+      );
+    const spec = { ...(resolved[i] as AttachmentRoute), ifindex, ...routeExtras(route) };
+    return spec.gateway === undefined && spec.scope === undefined && familyOf(spec.destination) === 4
+      ? { ...spec, scope: RT_SCOPE_LINK }
+      : spec;
+  });
+}
+
+function routeExtras({ priority, mtu, table, scope }: CniRoute): Partial<RouteSpec> {
+  return {
+    ...(priority === undefined ? {} : { metric: priority }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(table === undefined ? {} : { table }),
+    ...(scope === undefined ? {} : { scope }),
+  };
+}
+
+/** Gratuitous ARP and unsolicited neighbour advertisements. */
+export async function announceContainer(
+  namespace: Namespace,
+  port: ContainerPort,
+  ips: readonly AttachmentIp[],
+): Promise<void> {
+  if (ips.length === 0) return;
+  // Bound to one protocol, as it cannot be bound to none: nothing that arrives is of interest.
+  const socket = await namespace.openPacketSocket({ ifindex: port.ifindex, protocol: ETH_P_ARP }, () => {});
+  try {
+    await Promise.all(ips.map(({ address }) => socket.send(announcement(port.mac, address))));
+  } finally {
+    await socket.close();
+  }
+}
+
+/**
+ * What differs, each a sentence. Plugins later in the chain may have renamed the interface, changed its MAC, moved its
+ * addresses to another one (KubeVirt does all three) or added things: only what is missing counts.
+ */
+export async function checkContainer(
+  namespace: Namespace,
+  port: ContainerPort,
+  routes: readonly AttachmentRoute[],
+  prevResult: CniResult,
+  sandbox: string,
+): Promise<readonly string[]> {
+  const [links, addresses, found] = await Promise.all([
+    namespace.links(),
+    namespace.addresses(),
+    routes.length > 0 ? namespace.routes() : [],
+  ]);
+  const link = findPort(links, port);
+  if (link === undefined)
+    return [`the container has no interface ${port.name} with index ${port.ifindex} or MAC ${port.mac}`];
+  const differences: string[] = [];
+  if (!link.up) differences.push(`${link.name} in the container is down`);
+
+  const renamed = link.name !== port.name;
+  for (const ip of expectedIps(prevResult, port.name, sandbox)) {
+    const { address, prefixLength } = requireCidr(ip.address);
+    const present = addresses.some(
+      (have) =>
+        (renamed || have.ifindex === link.ifindex) &&
+        have.prefixLength === prefixLength &&
+        sameAddress(have.address, address),
+    );
+    if (!present) differences.push(`${link.name} in the container lacks the address ${ip.address}`);
+  }
+  const stillWanted = new Set(prevResult.routes.map((route) => route.dst));
+  for (const route of routes) {
+    const dst = `${route.destination}/${route.prefixLength}`;
+    if (!stillWanted.has(dst)) continue;
+    const present = found.some(
+      (have) => have.prefixLength === route.prefixLength && sameAddress(have.destination, route.destination),
+    );
+    if (!present) differences.push(`the container lacks the route to ${dst}`);
+  }
+  return differences;
+}
+
+/** By index; by MAC if the index is another device's now. */
+function findPort(links: readonly Link[], port: ContainerPort): Link | undefined {
+  const ours = links.filter((link) => link.kind === "veth");
+  return ours.find((link) => link.ifindex === port.ifindex) ?? ours.find((link) => link.mac === port.mac);
+}
+
+function expectedIps(result: CniResult, name: string, sandbox: string): readonly CniIp[] {
+  return result.ips.filter((ip) => {
+    if (ip.interface === undefined) return true;
+    const on = result.interfaces[ip.interface];
+    return on !== undefined && on.name === name && on.sandbox === sandbox;
+  });
+}
+
+function gatewayFor(family: 4 | 6, ips: readonly CniIp[]): string | undefined {
+  return ips.find((ip) => ip.gateway !== undefined && familyOf(ip.gateway) === family)?.gateway;
+}
+
+function requireCidr(text: string): { readonly address: string; readonly prefixLength: number } {
+  const cidr = parseCidr(text);
+  if (cidr === null)
+    throw new PortwrightError("IPAM_FAILED", `${JSON.stringify(text)} is not an address with prefix length`);
+  return cidr;
+}
+
+async function unlessCode(code: string, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isKernelError(error, code)) throw error;
+  }
+}

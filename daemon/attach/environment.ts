@@ -1,0 +1,88 @@
+/** The CNI_* variables of a request, checked by the rules of CNI SPEC 1.1.0, "Parameters". */
+import { PortwrightError } from "../errors.ts";
+
+export type CniCommand = "ADD" | "DEL" | "CHECK";
+
+export interface CniEnvironment {
+  readonly command: CniCommand;
+  readonly containerId: string;
+  readonly interface: string;
+  /** empty if not given: only DEL may do without */
+  readonly netns: string;
+  /** CNI_NETNS_OVERRIDE: the host's own namespace is allowed */
+  readonly allowOwnNetns: boolean;
+}
+
+const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+export function isIdentifier(text: string): boolean {
+  return IDENTIFIER.test(text);
+}
+
+/** IFNAMSIZ less its NUL, and what dev_valid_name() refuses (net/core/dev.c). */
+export function isInterfaceName(text: string): boolean {
+  const length = Buffer.byteLength(text);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL would cut the name short in the kernel
+  return length >= 1 && length <= 15 && text !== "." && text !== ".." && !/[/:\s\u0000]/u.test(text);
+}
+
+export function parseEnvironment(env: Readonly<Record<string, string>>): CniEnvironment {
+  const get = (name: string) => (Object.hasOwn(env, name) ? (env[name] ?? "") : "");
+  const command = get("CNI_COMMAND");
+  if (command !== "ADD" && command !== "DEL" && command !== "CHECK")
+    throw refuse(`CNI_COMMAND ${JSON.stringify(command.slice(0, 40))} is not known`);
+
+  const needed = ["CNI_CONTAINERID", ...(command === "DEL" ? [] : ["CNI_NETNS"]), "CNI_IFNAME", "CNI_PATH"];
+  const missing = needed.filter((name) => get(name) === "");
+  if (missing.length > 0) throw refuse(`${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing`);
+
+  const containerId = get("CNI_CONTAINERID");
+  if (!isIdentifier(containerId))
+    throw refuse(
+      `CNI_CONTAINERID ${quote(containerId)} must start with a letter or digit, then letters, digits, _ . -`,
+    );
+  const name = get("CNI_IFNAME");
+  if (!isInterfaceName(name))
+    throw refuse(`CNI_IFNAME ${quote(name)} must have 1-15 bytes, no "/", ":" or white space, and not be "." or ".."`);
+
+  return {
+    command,
+    containerId,
+    interface: name,
+    netns: get("CNI_NETNS"),
+    allowOwnNetns: /^(1|true)$/i.test(get("CNI_NETNS_OVERRIDE")),
+  };
+}
+
+/** What CNI_ARGS says that concerns us: the MAC. Unknown keys are refused unless IgnoreUnknown is set. */
+export function parseArgs(text: string): { readonly mac: string } {
+  let mac = "";
+  let ignoreUnknown = false;
+  const unknown: string[] = [];
+  for (const pair of text === "" ? [] : text.split(";")) {
+    const equals = pair.indexOf("=");
+    if (equals <= 0) throw refuse(`CNI_ARGS has ${quote(pair)} where KEY=VALUE is expected`);
+    const key = pair.slice(0, equals);
+    const value = pair.slice(equals + 1);
+    if (key === "MAC") mac = value;
+    else if (key === "IgnoreUnknown") ignoreUnknown = parseFlag(value);
+    else unknown.push(key);
+  }
+  if (unknown.length > 0 && !ignoreUnknown)
+    throw refuse(`CNI_ARGS has the unknown ${unknown.map(quote).join(", ")}, and IgnoreUnknown=1 is not set`);
+  return { mac };
+}
+
+function parseFlag(value: string): boolean {
+  if (/^(1|true)$/i.test(value)) return true;
+  if (/^(0|false)$/i.test(value)) return false;
+  throw refuse(`IgnoreUnknown in CNI_ARGS must be 1 or 0, not ${quote(value)}`);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}
+
+function refuse(message: string): PortwrightError {
+  return new PortwrightError("CNI_ENVIRONMENT", message);
+}

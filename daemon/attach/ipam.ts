@@ -1,0 +1,142 @@
+/**
+ * Addresses from the IPAM plugins that are installed: found in CNI_PATH, run with the request's environment and its
+ * whole stdin (CNI SPEC 1.1.0, section 4). No shell is involved.
+ */
+import { execFile } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { join } from "node:path";
+import { PortwrightError } from "../errors.ts";
+import { Fields, isObject, parseJsonObject } from "./decode.ts";
+import { Limiter } from "./keyed-lock.ts";
+import { type CniResult, parseResult } from "./result.ts";
+
+export interface IpamCall {
+  readonly type: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+  /** gets what the plugin writes there */
+  readonly stderr: (text: string) => void;
+}
+
+/** What the plugin itself refused: goes to the runtime with the plugin's code and words. */
+export class IpamError extends PortwrightError {
+  readonly #pluginCode: number;
+  readonly details: string;
+
+  constructor(pluginCode: number, message: string, details: string) {
+    super("IPAM_FAILED", message);
+    this.#pluginCode = pluginCode;
+    this.details = details;
+  }
+
+  override get cniCode(): number {
+    return this.#pluginCode;
+  }
+}
+
+export interface IpamOptions {
+  /** plugins that run at once */
+  readonly concurrency?: number;
+  /** ms; below the 60 s after which the plugin executable gives up */
+  readonly timeout?: number;
+}
+
+const MAX_OUTPUT = 1 << 20;
+
+export class Ipam {
+  readonly #limiter: Limiter;
+  readonly #timeout: number;
+
+  constructor(options: IpamOptions = {}) {
+    this.#limiter = new Limiter(options.concurrency ?? 4);
+    this.#timeout = options.timeout ?? 30_000;
+  }
+
+  async add(call: IpamCall): Promise<CniResult> {
+    const stdout = await this.#run(call, "ADD");
+    const what = `the result of IPAM plugin ${call.type}`;
+    const result = parseResult(new Fields(parseJsonObject(stdout, what, "IPAM_FAILED"), what, "IPAM_FAILED"));
+    if (result.ips.length === 0) throw new PortwrightError("IPAM_FAILED", `${what} has no address`);
+    return result;
+  }
+
+  async del(call: IpamCall): Promise<void> {
+    await this.#run(call, "DEL");
+  }
+
+  async check(call: IpamCall): Promise<void> {
+    await this.#run(call, "CHECK");
+  }
+
+  #run(call: IpamCall, command: string): Promise<string> {
+    return this.#limiter.run(async () => {
+      const file = findPlugin(call.type, call.env.CNI_PATH ?? "");
+      const env = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin", ...call.env, CNI_COMMAND: command };
+      return await this.#execute(file, env, call);
+    });
+  }
+
+  #execute(file: string, env: Record<string, string>, call: IpamCall): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const options = { env, timeout: this.#timeout, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT } as const;
+      const child = execFile(file, [], options, (error, stdout, stderr) => {
+        if (stderr !== "") call.stderr(stderr);
+        if (error === null) resolve(stdout);
+        else reject(pluginError(error, stdout, call.type, this.#timeout));
+      });
+      // A plugin that ends without having read its stdin is no error of ours: its exit code tells.
+      child.stdin?.on("error", () => {});
+      child.stdin?.end(call.stdin);
+    });
+  }
+}
+
+function findPlugin(type: string, path: string): string {
+  const directories = path.split(":").filter((directory) => directory.startsWith("/"));
+  // A separator would lead out of CNI_PATH.
+  if (!type.includes("/")) {
+    for (const directory of directories) {
+      const file = join(directory, type);
+      try {
+        accessSync(file, constants.X_OK);
+        if (statSync(file).isFile()) return file;
+      } catch {
+        // the next directory
+      }
+    }
+  }
+  throw new PortwrightError(
+    "IPAM_FAILED",
+    `no IPAM plugin ${JSON.stringify(type)} in CNI_PATH ${directories.join(":")}`,
+  );
+}
+
+function pluginError(
+  error: Error & { code?: unknown; killed?: boolean; signal?: unknown },
+  stdout: string,
+  type: string,
+  timeout: number,
+): PortwrightError {
+  const told = tryParse(stdout);
+  if (told !== null) return told;
+  const why =
+    error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER"
+      ? "wrote more than 1 MiB"
+      : error.killed
+        ? `did not end within ${timeout / 1000} s`
+        : typeof error.code === "string"
+          ? `cannot be run: ${error.code}`
+          : `ended with ${error.signal ? `signal ${error.signal}` : `exit code ${error.code}`} and no error text`;
+  return new PortwrightError("IPAM_FAILED", `IPAM plugin ${type} ${why}`, { cause: error });
+}
+
+function tryParse(stdout: string): IpamError | null {
+  try {
+    const value: unknown = JSON.parse(stdout);
+    if (!isObject(value) || typeof value.code !== "number" || !Number.isInteger(value.code)) return null;
+    const text = (field: unknown) => (typeof field === "string" ? field : "");
+    return new IpamError(value.code, text(value.msg), text(value.details));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The network configuration: a superset of the stock bridge plugin's. Keys that nobody here knows are passed over, as
+ * the spec demands; options that are known and not carried out are refused, never ignored.
+ */
+import { PortwrightError } from "../errors.ts";
+import type { PortVlans } from "../model/port.ts";
+import { bridgeName, type Intent, type Network } from "../model/resources.ts";
+import { VlanSet } from "../model/vlan-set.ts";
+import { parseMac } from "./addresses.ts";
+import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
+import { isIdentifier, parseArgs } from "./environment.ts";
+import { type CniDns, type CniResult, parseDns, parseResult } from "./result.ts";
+import { type CniVersion, requireVersion } from "./version.ts";
+
+/** What the port shall be. */
+export interface PortOptions {
+  readonly clusterNetwork: string;
+  readonly network: string;
+  readonly vlans: PortVlans;
+  readonly isolated: boolean;
+  readonly fdbLimit: number;
+  /** empty: chosen by the port's maker */
+  readonly mac: string;
+  /** 0: the cluster network's */
+  readonly mtu: number;
+}
+
+export interface NetConf {
+  readonly cniVersion: CniVersion;
+  /** name of the network configuration */
+  readonly name: string;
+  readonly port: PortOptions;
+  /** empty: layer 2 only */
+  readonly ipamType: string;
+  readonly dns: CniDns;
+  readonly prevResult: CniResult | null;
+  /** for the log: accepted, but without effect */
+  readonly notes: readonly string[];
+}
+
+/** Known options that are refused when set to true. */
+const UNSUPPORTED = [
+  "isGateway",
+  "isDefaultGateway",
+  "forceAddress",
+  "ipMasq",
+  "hairpinMode",
+  "macspoofchk",
+  "enabledad",
+  "disableContainerInterface",
+  "preserveDefaultVlan",
+  "managedTap",
+] as const;
+
+const BRIDGE_SUFFIX = bridgeName("");
+
+export function decodeNetConf(stdin: string): JsonObject {
+  return parseJsonObject(stdin, "the network configuration", "CNI_DECODE");
+}
+
+/** What DEL needs, taken from whatever is there: nothing that ADD would refuse is refused. */
+export function looseNetConf(raw: JsonObject): { readonly name: string; readonly ipamType: string } {
+  const ipamType = isObject(raw.ipam) ? raw.ipam.type : undefined;
+  return {
+    name: typeof raw.name === "string" ? raw.name : "",
+    ipamType: typeof ipamType === "string" ? ipamType : "",
+  };
+}
+
+export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Intent, "networks">): NetConf {
+  const cniVersion = requireVersion(raw.cniVersion);
+  const conf = new Fields(raw, "", "CNI_CONFIG");
+  const name = conf.string("name") ?? "";
+  if (!isIdentifier(name))
+    throw conf.refuse("name", "must start with a letter or digit, then letters, digits, _ . -", name);
+  for (const key of UNSUPPORTED) {
+    if (conf.boolean(key) === true) throw new PortwrightError("CNI_UNSUPPORTED_FIELD", `${key} is not supported`);
+  }
+  const notes = conf.boolean("promiscMode")
+    ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
+    : [];
+  const prevResult = conf.object("prevResult");
+  return {
+    cniVersion,
+    name,
+    port: parsePort(conf, name, parseArgs(cniArgs).mac, intent),
+    ipamType: parseIpamType(conf, raw),
+    dns: parseDns(conf.object("dns")),
+    prevResult: prevResult === undefined ? null : parseResult(prevResult),
+    notes,
+  };
+}
+
+function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Intent, "networks">): PortOptions {
+  const isolated = conf.boolean("portIsolation");
+  const mac = pickMac(conf, argsMac);
+  const mtu = parseMtu(conf);
+  const networkName = conf.string("network");
+  if (networkName === undefined) {
+    const clusterNetwork = parseBridge(conf);
+    return {
+      clusterNetwork,
+      network: name,
+      vlans: parseVlans(conf),
+      isolated: isolated ?? false,
+      fdbLimit: 0,
+      mac,
+      mtu,
+    };
+  }
+  const network = intent.networks.get(networkName);
+  if (network === undefined)
+    throw new PortwrightError("NETWORK_UNKNOWN", `network ${JSON.stringify(networkName)} is not defined`);
+  for (const key of ["vlan", "vlanTrunk"]) {
+    if (conf.has(key)) throw conf.refuse(key, `contradicts network: the VLANs are those of ${networkName}`);
+  }
+  if (conf.has("bridge") && parseBridge(conf) !== network.clusterNetwork)
+    throw conf.refuse("bridge", `contradicts network: ${networkName} belongs to ${bridgeName(network.clusterNetwork)}`);
+  return { ...networkPort(network), isolated: isolated ?? network.portIsolation, mac, mtu };
+}
+
+/** The port that a Network of the intent asks for. */
+export function networkPort(network: Network): PortOptions {
+  return {
+    clusterNetwork: network.clusterNetwork,
+    network: network.name,
+    vlans: networkVlans(network),
+    isolated: network.portIsolation,
+    fdbLimit: network.fdbLimit,
+    mac: "",
+    mtu: 0,
+  };
+}
+
+function networkVlans(network: Network): PortVlans {
+  switch (network.type) {
+    case "L2VlanNetwork":
+      return { mode: "access", vlan: network.vlan };
+    case "UntaggedNetwork":
+      return { mode: "untagged" };
+    case "L2VlanTrunkNetwork":
+      return { mode: "trunk", tagged: network.trunk, native: 0 };
+  }
+}
+
+function parseBridge(conf: Fields): string {
+  const bridge = conf.string("bridge");
+  if (!bridge) throw conf.refuse("bridge", `is missing; name the bridge of a cluster network, or give network`);
+  const clusterNetwork = bridge.endsWith(BRIDGE_SUFFIX) ? bridge.slice(0, -BRIDGE_SUFFIX.length) : "";
+  if (clusterNetwork === "")
+    throw new PortwrightError("BRIDGE_UNKNOWN", `${JSON.stringify(bridge)} is not a bridge of ours`);
+  return clusterNetwork;
+}
+
+function parseVlans(conf: Fields): PortVlans {
+  const vlan = conf.integer("vlan", 0, 4094) ?? 0;
+  const trunk = conf.objects("vlanTrunk") ?? [];
+  if (trunk.length > 0) return { mode: "trunk", tagged: VlanSet.fromRanges(trunk.map(parseTrunkEntry)), native: vlan };
+  return vlan === 0 ? { mode: "untagged" } : { mode: "access", vlan };
+}
+
+function parseTrunkEntry(entry: Fields): { first: number; last: number } {
+  const id = entry.integer("id", 1, 4094);
+  const first = entry.integer("minID", 1, 4094);
+  const last = entry.integer("maxID", 1, 4094);
+  if (id !== undefined) {
+    if (first !== undefined || last !== undefined) throw entry.refuse("id", "cannot stand beside minID and maxID");
+    return { first: id, last: id };
+  }
+  if (first === undefined && last === undefined) throw entry.refuse("id", "is missing, and so are minID and maxID");
+  if (first === undefined) throw entry.refuse("minID", "is missing beside maxID");
+  if (last === undefined) throw entry.refuse("maxID", "is missing beside minID");
+  if (first > last) throw entry.refuse("minID", `must not exceed maxID ${last}`, first);
+  return { first, last };
+}
+
+/** 68 is the least that IPv4 allows (RFC 791); 65535 the most that a veth takes (drivers/net/veth.c, ETH_MAX_MTU). */
+function parseMtu(conf: Fields): number {
+  const mtu = conf.integer("mtu", 0, 65535) ?? 0;
+  if (mtu !== 0 && mtu < 68) throw conf.refuse("mtu", "must be 0 or 68-65535", mtu);
+  return mtu;
+}
+
+function pickMac(conf: Fields, argsMac: string): string {
+  const given =
+    conf.object("runtimeConfig")?.string("mac") || conf.object("args")?.object("cni")?.string("mac") || argsMac;
+  const mac = given ? parseMac(given) : "";
+  if (mac === null) throw conf.refuse("mac", "must be the MAC address of a station", given);
+  return mac;
+}
+
+function parseIpamType(conf: Fields, raw: JsonObject): string {
+  const type = conf.object("ipam")?.string("type") ?? "";
+  if (type === "" && isObject(raw.ipam) && Object.keys(raw.ipam).length > 0)
+    throw conf.refuse("ipam.type", "is missing");
+  // It becomes a file's name in CNI_PATH.
+  if (type !== "" && !isIdentifier(type)) throw conf.refuse("ipam.type", "must be the name of a plugin", type);
+  return type;
+}

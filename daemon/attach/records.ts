@@ -1,0 +1,158 @@
+/**
+ * What the daemon answers for, kept on disk: one file an attachment, read once at start. "pending" means being made or
+ * unmade, and is undone when found at start.
+ */
+import { createHash } from "node:crypto";
+import { PortwrightError } from "../errors.ts";
+import type { Attachment } from "../model/attachment.ts";
+import { VlanSet } from "../model/vlan-set.ts";
+import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
+import type { RecordFiles } from "./record-files.ts";
+
+/** A CNI request as it came: what undoing its IPAM part needs. */
+export interface CniCall {
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+}
+
+export interface AttachmentRecord {
+  readonly attachment: Attachment;
+  /** 0 until the port is made */
+  readonly containerIfindex: number;
+  /** which life of the host's kernel objects this speaks of; see epoch.ts */
+  readonly epoch: string;
+  readonly cni: CniCall | null;
+}
+
+const FORMAT = 1;
+
+export function encodeRecord(record: AttachmentRecord): string {
+  const text = JSON.stringify(record);
+  return `{"version":${FORMAT},"checksum":"${checksum(text)}","record":${text}}\n`;
+}
+
+/** Throws if the text is not what encodeRecord made. */
+export function decodeRecord(text: string): AttachmentRecord {
+  const file = parseJsonObject(text, "the record", "STATE_IO");
+  if (file.version !== FORMAT) throw corrupt(`its format ${JSON.stringify(file.version)} is not known`);
+  if (!isObject(file.record) || !isObject(file.record.attachment)) throw corrupt("it holds no attachment");
+  // Parsing and writing keep the order of keys, so the text is what was summed.
+  if (file.checksum !== checksum(JSON.stringify(file.record))) throw corrupt("its checksum does not match");
+  const record = file.record as unknown as AttachmentRecord;
+  return { ...record, attachment: { ...record.attachment, vlans: decodeVlans(file.record.attachment) } };
+}
+
+function decodeVlans(attachment: JsonObject): Attachment["vlans"] {
+  const vlans = new Fields(attachment, "attachment", "STATE_IO").object("vlans");
+  const mode = vlans?.string("mode");
+  switch (mode) {
+    case "access":
+      return { mode, vlan: vlans?.integer("vlan", 1, 4094) ?? 0 };
+    case "untagged":
+      return { mode };
+    case "trunk":
+      return {
+        mode,
+        tagged: VlanSet.parse(vlans?.string("tagged") ?? ""),
+        native: vlans?.integer("native", 0, 4094) ?? 0,
+      };
+    default:
+      throw corrupt("its VLANs cannot be read");
+  }
+}
+
+function checksum(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+function corrupt(why: string): PortwrightError {
+  return new PortwrightError("STATE_IO", `the record is not usable: ${why}`);
+}
+
+/** Identifiers may hold characters and lengths that files may not. */
+export function recordFileName(id: string): string {
+  return `${createHash("sha256").update(id).digest("hex").slice(0, 40)}.json`;
+}
+
+export interface RecordsLog {
+  warn(fields: object, message: string): void;
+}
+
+export class Records {
+  readonly #files: RecordFiles;
+  readonly #log: RecordsLog;
+  readonly #records = new Map<string, AttachmentRecord>();
+  /** files that were set aside because they could not be read */
+  readonly corrupt: readonly string[];
+
+  constructor(files: RecordFiles, log: RecordsLog) {
+    this.#files = files;
+    this.#log = log;
+    const bad: string[] = [];
+    for (const name of files.names()) {
+      try {
+        const record = decodeRecord(files.read(name));
+        if (recordFileName(record.attachment.id) !== name) throw corrupt("it is under another's name");
+        this.#records.set(record.attachment.id, record);
+      } catch (error) {
+        bad.push(name);
+        log.warn({ file: name, error }, "a record of an attachment cannot be read and is set aside");
+        this.#setAside(name);
+      }
+    }
+    this.corrupt = bad;
+  }
+
+  get(id: string): AttachmentRecord | undefined {
+    return this.#records.get(id);
+  }
+
+  all(): readonly AttachmentRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /**
+   * No fsync: a power cut that takes this record takes the kernel's objects, too, and the runtime deletes the
+   * containers that died with it. Against a crash of the daemon alone the page cache is enough.
+   */
+  putPending(record: AttachmentRecord): void {
+    const pending = withState(record, "pending");
+    this.#files.write(recordFileName(pending.attachment.id), encodeRecord(pending));
+    this.#records.set(pending.attachment.id, pending);
+  }
+
+  /** As putPending, on the way out: a disk that is full must not keep anything from being removed. */
+  markPending(record: AttachmentRecord): void {
+    try {
+      this.putPending(record);
+    } catch (error) {
+      this.#log.warn({ attachment: record.attachment.id, error }, "a removal cannot be noted on disk; it goes on");
+      this.#records.set(record.attachment.id, withState(record, "pending"));
+    }
+  }
+
+  /** On disk for good when it resolves. */
+  async putReady(record: AttachmentRecord): Promise<void> {
+    const ready = withState(record, "ready");
+    await this.#files.writeDurably(recordFileName(ready.attachment.id), encodeRecord(ready));
+    this.#records.set(ready.attachment.id, ready);
+  }
+
+  /** Without fsync: a record that a power cut brings back is of an earlier epoch, and goes at the next start. */
+  remove(id: string): void {
+    this.#files.remove(recordFileName(id));
+    this.#records.delete(id);
+  }
+
+  #setAside(name: string): void {
+    try {
+      this.#files.setAside(name);
+    } catch (error) {
+      this.#log.warn({ file: name, error }, "the record cannot even be renamed");
+    }
+  }
+}
+
+function withState(record: AttachmentRecord, state: Attachment["state"]): AttachmentRecord {
+  return record.attachment.state === state ? record : { ...record, attachment: { ...record.attachment, state } };
+}
