@@ -10,9 +10,9 @@ function setUp() {
   return { clock, wire, port };
 }
 
-function ask(vlan: number, address: string, sender = GATEWAY_MAC): Uint8Array {
+function ask(vlan: number, address: string, sender = GATEWAY_MAC, destination = "ff:ff:ff:ff:ff:ff"): Uint8Array {
   return buildArp(
-    { destination: "ff:ff:ff:ff:ff:ff", source: sender, vlan },
+    { destination, source: sender, vlan },
     {
       operation: "request",
       senderMac: sender,
@@ -47,6 +47,7 @@ test("ARP requests for a probe address are answered in its own VLAN and in no ot
   );
   await port.open();
   wire.deliver(ask(100, "10.0.0.250"), ask(200, "10.0.0.250"), ask(0, "10.0.0.250"), ask(100, "10.0.0.9"));
+  wire.deliver(ask(200, "10.0.0.250", GATEWAY_MAC, PROBE_MAC)); // unicast, as a router that confirms its cache
   t.deepEqual(
     wire.sent.map(({ frame }) => frame),
     [
@@ -100,6 +101,21 @@ test("a listener hears ARP and echoes of its VLAN that are for this port, with t
   stop();
   wire.deliver(echo(100));
   t.is(heard.length, 1);
+  await port.close();
+});
+
+test("what is flooded or not ICMP is left unparsed, and so keeps nothing else out", async (t) => {
+  const { wire, port } = setUp();
+  port.setAddresses(new Map([[100, new Set(["10.0.0.250"])]]));
+  await port.open();
+  let heard = 0;
+  port.listen(100, () => heard++);
+  const udp = echo(100);
+  udp[18 + 9] = 17;
+  const others = [udp, ask(100, "10.0.0.9"), echo(100, "02:00:00:00:00:77"), echo(200)];
+  wire.deliver(...Array.from({ length: 600 }, () => others).flat(), echo(100));
+  t.is(heard, 1);
+  t.is(port.lost, 0);
   await port.close();
 });
 
@@ -158,14 +174,27 @@ test("a socket in doubt is renewed when nobody listens on it any more, not befor
   await port.close();
 });
 
-test("closing while the socket opens leaves none open and calls no listener", async (t) => {
+test("closing while the socket opens waits for it, leaves none open and calls no listener", async (t) => {
   const { wire, port } = setUp();
+  let open = (): void => undefined;
+  wire.openGate = new Promise((resolve) => {
+    open = resolve;
+  });
   port.listen(100, () => t.fail());
-  const opening = port.open();
-  const closing = port.close();
-  await t.throwsAsync(opening, { message: /closed/ });
+  const opening = t.throwsAsync(port.open(), { message: /closed/ });
+  let closed = false;
+  const closing = port.close().then(() => {
+    closed = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.false(closed, "the kernel still has it");
+  open();
   await closing;
+  t.is(wire.sockets.length, 1);
   t.is(wire.openSockets, 0);
-  for (const socket of wire.sockets) socket.onFrames([]);
+  await opening;
+  for (const socket of wire.sockets) {
+    socket.onFrames([{ data: echo(0), vlan: { tpid: 0x8100, tci: 100 }, packetType: 0, timestampNs: 0n }]);
+  }
   await t.throwsAsync(port.open(), { message: /closed/ });
 });

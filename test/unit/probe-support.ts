@@ -86,6 +86,8 @@ export class FakeWire {
   readonly gateways: FakeGateway[] = [];
   readonly sent: { readonly ms: number; readonly frame: Frame }[] = [];
   readonly sockets: FakeSocket[] = [];
+  /** a socket opens when this is settled */
+  openGate: Promise<void> | null = null;
   openError: Error | null = null;
   sendError: Error | null = null;
   readonly openedOn: number[] = [];
@@ -98,6 +100,7 @@ export class FakeWire {
     options: PacketSocketOptions,
     onFrames: (frames: readonly ReceivedFrame[]) => void,
   ): Promise<PacketSocket> => {
+    await this.openGate;
     if (this.openError) throw this.openError;
     const socket = new FakeSocket(this, onFrames);
     this.sockets.push(socket);
