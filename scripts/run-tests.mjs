@@ -26,6 +26,7 @@ for (const { suite, files } of chosen()) {
   console.log(`\n${suite.name}: ${suite.what}`);
   const before = count.passed + count.failed + count.skipped;
   try {
+    if (suite.directories && files.length === 0) throw new Error(`no test file in ${suite.directories.join(", ")}`);
     for await (const result of suite.run(files)) {
       count[result.outcome]++;
       show(result);
@@ -33,6 +34,7 @@ for (const { suite, files } of chosen()) {
     }
     if (count.passed + count.failed + count.skipped === before) throw new Error("no test ran");
   } catch (error) {
+    if (interrupted) break;
     count.failed++;
     const why = error instanceof Error ? error.message : String(error);
     failures.push(`${suite.name}: ${why}`);

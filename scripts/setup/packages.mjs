@@ -165,7 +165,9 @@ const aptUpdate = () =>
 
 /** @param {string[]} packages */
 async function aptInstall(packages) {
-  const args = ["install", "-y", "-q", "--no-install-recommends", ...packages];
+  // A fresh machine often runs its own upgrades: wait for dpkg's lock instead of failing at once.
+  const wait = "DPkg::Lock::Timeout=300";
+  const args = ["install", "-y", "-q", "--no-install-recommends", "-o", wait, ...packages];
   const options = { env: { DEBIAN_FRONTEND: "noninteractive" }, onFail: "apt-get install failed" };
   try {
     await run("apt-get", args, options);

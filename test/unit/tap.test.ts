@@ -54,7 +54,13 @@ test("a hash in a title is not a directive", async (t) => {
 test("output that ends before its plan is an error", async (t) => {
   await t.throwsAsync(read("TAP version 13\nok 1 - a"), { message: /without a plan/ });
 });
-test("a plan that does not match is an error", async (t) => {
+test("a skip cannot hide a failure", async (t) => {
+  t.is((await read("not ok 1 - frames # skip the queue\n1..1"))[0]?.outcome, "failed");
+});
+test("more results than planned are all told", async (t) => {
+  t.is((await read("ok 1 - a\nnot ok 2 - file exited\n1..1")).length, 2);
+});
+test("fewer results than planned are an error", async (t) => {
   await t.throwsAsync(read("1..3\nok 1 - a\nok 2 - b"), { message: "3 tests were announced, 2 reported" });
 });
 test("bailing out is an error with its reason", async (t) => {
