@@ -42,3 +42,9 @@ export interface Attachment {
   /** ISO 8601 */
   readonly createdAt: string;
 }
+
+/** What the switch needs to know of an attachment; known before its port is made. */
+export type Workload = Pick<
+  Attachment,
+  "id" | "clusterNetwork" | "network" | "hostInterface" | "vlans" | "isolated" | "fdbLimit" | "mtu" | "state"
+>;

@@ -5,6 +5,7 @@ import type { LinkSettings } from "../kernel/kernel.ts";
 /** What traffic notices: nothing, a few lost frames, or a link that is gone for a while. */
 export type Impact = "none" | "blip" | "outage";
 
+/** Where a step names a link by ifindex 0, an earlier step of the plan makes it: then the name says which. */
 export type Step =
   | { readonly op: "create-link"; readonly link: TargetLink; readonly impact: Impact }
   | {
@@ -15,7 +16,14 @@ export type Step =
       readonly after: LinkSettings;
       readonly impact: Impact;
     }
-  | { readonly op: "delete-link"; readonly name: string; readonly ifindex: number; readonly impact: Impact }
+  | {
+      readonly op: "delete-link";
+      readonly name: string;
+      readonly ifindex: number;
+      /** what it was, to make it again; null for a workload's link, whose other end only its workload could give */
+      readonly before: TargetLink | null;
+      readonly impact: Impact;
+    }
   | {
       readonly op: "set-port";
       readonly port: TargetPort;
@@ -23,7 +31,15 @@ export type Step =
       readonly before: ObservedPort | null;
       readonly impact: Impact;
     }
-  | { readonly op: "remove-port"; readonly before: ObservedPort; readonly linkName: string; readonly impact: Impact };
+  | {
+      readonly op: "remove-port";
+      readonly before: ObservedPort;
+      /** empty: its link is gone */
+      readonly linkName: string;
+      readonly clusterNetwork: string;
+      readonly network: string;
+      readonly impact: Impact;
+    };
 
 export interface Plan {
   readonly steps: readonly Step[];

@@ -8,9 +8,12 @@ import type { PortConfig } from "./port.ts";
 /** A link that we make and own (recognised by its alias), or a NIC that we only adjust. */
 export interface TargetLink {
   readonly name: string;
-  /** "nic": exists already, is never created or deleted */
-  readonly kind: "bridge" | "veth" | "nic";
-  /** veth only */
+  /**
+   * "nic": exists already, is never created or deleted. "workload": the host's end of a workload's veth; the attach path
+   * creates it, and a plan deletes it only when no attachment has it.
+   */
+  readonly kind: "bridge" | "veth" | "nic" | "workload";
+  /** veth only, and only at the end that the pair is created by; the other end is a link of its own */
   readonly peer?: { readonly name: string; readonly mtu: number };
   readonly alias: string;
   readonly up: boolean;
@@ -75,6 +78,15 @@ export function isOurs(link: Pick<Link, "alias">): boolean {
 /** The switch id lives in the bridge's alias: the kernel keeps it over a restart of the daemon. */
 export function bridgeAlias(clusterNetwork: string, switchId: number): string {
   return `${ALIAS_PREFIX}bridge ${clusterNetwork} switch ${switchId}`;
+}
+/** What an alias of ours says. */
+export function parseAlias(
+  alias: string,
+): { readonly clusterNetwork: string; readonly network: string; readonly switchId: number | null } | null {
+  const match = /^portwright (?:bridge (\S+) switch (\d+)|probe (\S+)|port (\S+) (\S+) .*)$/.exec(alias);
+  if (match === null) return null;
+  const switchId = match[2] === undefined ? null : Number(match[2]);
+  return { clusterNetwork: match[1] ?? match[3] ?? match[4] ?? "", network: match[5] ?? "", switchId };
 }
 export function probeAlias(clusterNetwork: string): string {
   return `${ALIAS_PREFIX}probe ${clusterNetwork}`;

@@ -1,0 +1,75 @@
+/** The kinds of link behind one table: how each is created, and what is compared. */
+import type { Link, LinkCreate, LinkSettings } from "../kernel/kernel.ts";
+import type { TargetLink } from "../model/target.ts";
+import { BRIDGE_DATA, bridgeSettings, createBridge } from "./bridge.ts";
+import { nicSettings } from "./nic.ts";
+import { type Comparable, observedSettings, type SettingsChange, settingsChange } from "./settings.ts";
+import { createVeth, vethPeerSettings, vethSettings } from "./veth.ts";
+import { workloadSettings } from "./workload.ts";
+
+interface KindOfLink {
+  readonly settings: (link: TargetLink) => Comparable;
+  /** absent: a plan does not create it */
+  readonly create?: (link: TargetLink) => LinkCreate;
+  readonly peer?: (link: TargetLink) => LinkSettings | undefined;
+  /** IFLA_INFO_KIND that it must have; absent: any */
+  readonly kernelKind?: string;
+}
+
+const kinds: Readonly<Record<TargetLink["kind"], KindOfLink>> = {
+  bridge: { settings: bridgeSettings, create: createBridge, kernelKind: "bridge" },
+  veth: { settings: vethSettings, create: createVeth, peer: vethPeerSettings, kernelKind: "veth" },
+  nic: { settings: nicSettings },
+  workload: { settings: workloadSettings },
+};
+
+/** How a link is created; a step for it exists only for kinds that can be. */
+export function linkCreate(link: TargetLink): LinkCreate {
+  const create = kinds[link.kind].create;
+  if (create === undefined) throw new TypeError(`a ${link.kind} is not created by a plan: ${link.name}`);
+  return create(link);
+}
+
+/** What the other end of a created pair gets, once it is there. */
+export function peerSettings(link: TargetLink): LinkSettings | undefined {
+  return kinds[link.kind].peer?.(link);
+}
+
+export function isCreated(link: TargetLink): boolean {
+  return kinds[link.kind].create !== undefined;
+}
+
+/** Can the link that is there become what is wanted, or must it be made anew? */
+export function isOfKind(link: TargetLink, observed: Link): boolean {
+  const wanted = kinds[link.kind].kernelKind;
+  return wanted === undefined || wanted === observed.kind;
+}
+
+/** Only attributes that differ; null: the link is right. */
+export function linkChange(link: TargetLink, observed: Link): SettingsChange | null {
+  return settingsChange(kinds[link.kind].settings(link), observed);
+}
+
+/** A link of ours as the target that would make it again; null for a workload's, whose other end is not ours to make. */
+export function asTarget(observed: Link, peer: Link | undefined, clusterNetwork: string): TargetLink | null {
+  const found = observedSettings(observed);
+  const common = {
+    ...found,
+    name: observed.name,
+    mac: "",
+    txQueueLength: -1,
+    promiscuous: false,
+    clusterNetwork,
+  } as const;
+  if (observed.kind === "bridge") {
+    const data = Object.fromEntries(
+      Object.keys(BRIDGE_DATA).flatMap((key) => {
+        const value = found.data[key];
+        return value === undefined ? [] : [[key, value]];
+      }),
+    );
+    return { ...common, kind: "bridge", data };
+  }
+  if (observed.kind !== "veth" || peer === undefined) return null;
+  return { ...common, kind: "veth", data: {}, peer: { name: peer.name, mtu: peer.mtu } };
+}

@@ -1,0 +1,140 @@
+/** From intent, attachments and what is there to what should be there. Pure: no I/O, no clock. */
+import type { ErrorCode } from "../errors.ts";
+import type { Address, Link } from "../kernel/kernel.ts";
+import { bridge } from "../links/bridge.ts";
+import { nic } from "../links/nic.ts";
+import { probePair } from "../links/veth.ts";
+import { workload } from "../links/workload.ts";
+import type { Workload } from "./attachment.ts";
+import { compilePort, compileProbePort, compileUplinkPort, probedVlans, type SwitchContext } from "./ports.ts";
+import { bridgeName, DEFAULT_MTU, DEFAULT_NATIVE_VLAN, type Intent, probeLinkNames } from "./resources.ts";
+import { assignSwitchIds, MAX_SWITCHES } from "./switch-ids.ts";
+import { type Condition, isOurs, type ObservedPort, type Target, type TargetLink, type TargetPort } from "./target.ts";
+import { chooseUplink } from "./uplink.ts";
+import { VlanDemand } from "./vlan-demand.ts";
+
+export interface CompileInput {
+  readonly intent: Intent;
+  /** read after `links`: an attachment may be newer than its link, a link never newer than its attachment */
+  readonly attachments: Iterable<Workload>;
+  readonly links: readonly Link[];
+  readonly addresses: readonly Address[];
+  /** as found: a NIC that is an uplink already is treated with more care */
+  readonly ports: readonly ObservedPort[];
+  /** the kernel can make bonds */
+  readonly bonding: boolean;
+  readonly switchIds: ReadonlyMap<string, number>;
+}
+
+export interface Compiled {
+  readonly target: Target;
+  readonly switchIds: ReadonlyMap<string, number>;
+  /** of every cluster network that has a switch: what one more port needs (ports.ts) */
+  readonly contexts: ReadonlyMap<string, SwitchContext>;
+  /** VLANs in use by cluster network. The caller may go on counting: every compile makes new ones. */
+  readonly demands: ReadonlyMap<string, VlanDemand>;
+}
+
+export function compile(input: CompileInput): Compiled {
+  const links = new Map<string, TargetLink>();
+  const ports = new Map<string, TargetPort>();
+  const conditions: Condition[] = [];
+  const contexts = new Map<string, SwitchContext>();
+  const demands = new Map<string, VlanDemand>();
+  const found = new Map(input.links.map((link) => [link.name, link]));
+  const attached = byClusterNetwork(input.attachments);
+  const say = (code: ErrorCode, object: string, message: string): void => {
+    conditions.push({ code, object, message });
+  };
+  /** May a link of ours have this name? */
+  const free = (name: string, object: string): boolean => {
+    const link = found.get(name);
+    if (link === undefined || isOurs(link)) return true;
+    say("NAME_TAKEN", object, `a link named ${name} is there that is not ours`);
+    return false;
+  };
+
+  const { clusterNetworks, vlanConfigs, networks } = input.intent;
+  const names = [...new Set([...clusterNetworks.keys(), ...attached.keys()])];
+  const switchIds = assignSwitchIds(names, input.switchIds);
+  const inUse = new Set(input.ports.filter((port) => port.config.uplink).map((port) => port.ifindex));
+  const taken = new Map<number, string>();
+
+  for (const clusterNetwork of names) {
+    const object = `ClusterNetwork/${clusterNetwork}`;
+    const workloads = attached.get(clusterNetwork) ?? [];
+    const switchId = switchIds.get(clusterNetwork);
+    if (switchId === undefined) {
+      say("TOO_MANY_SWITCHES", object, `${clusterNetwork} is one more than the ${MAX_SWITCHES} that a host carries`);
+      for (const attachment of workloads) links.set(attachment.hostInterface, workload(attachment));
+      continue;
+    }
+    if (!clusterNetworks.has(clusterNetwork)) {
+      const message = `${clusterNetwork} is not defined any more, but ${workloads.length} workloads are attached to it: they keep a switch without an uplink`;
+      say("INTENT_REFERENCE", object, message);
+    }
+    const vlanConfig = vlanConfigs.get(clusterNetwork);
+    const uplink = vlanConfig && chooseUplink(vlanConfig, { ...input, inUse, taken });
+    conditions.push(...(uplink?.conditions ?? []));
+    const context: SwitchContext = {
+      clusterNetwork,
+      switchId,
+      mtu: uplink?.mtu ?? DEFAULT_MTU,
+      nativeVlan: vlanConfig?.uplink.nativeVlan ?? DEFAULT_NATIVE_VLAN,
+      uplink: uplink?.nic?.name ?? "",
+    };
+    const demand = new VlanDemand();
+    contexts.set(clusterNetwork, context);
+    demands.set(clusterNetwork, demand);
+
+    if (vlanConfig && uplink?.nic) {
+      taken.set(uplink.nic.ifindex, clusterNetwork);
+      links.set(uplink.nic.name, nic(uplink.nic.name, vlanConfig, context.mtu));
+    }
+    if (free(bridgeName(clusterNetwork), object)) {
+      links.set(bridgeName(clusterNetwork), bridge(clusterNetwork, switchId, context.mtu));
+    }
+    // Where the cluster network has no uplink by intent, its gateways are not to be expected.
+    const probed = vlanConfig && probedVlans(networks.values(), clusterNetwork, context.nativeVlan);
+    if (probed && !probed.isEmpty) {
+      demand.add(probed);
+      const { port, inner } = probeLinkNames(clusterNetwork);
+      if (free(port, object) && free(inner, object)) {
+        const pair = probePair(clusterNetwork, context.mtu);
+        links.set(port, pair.port);
+        links.set(inner, pair.inner);
+        ports.set(port, compileProbePort(probed, context));
+      }
+    }
+    for (const attachment of workloads) {
+      if (!isUsable(attachment)) continue;
+      const port = compilePort(attachment, context);
+      demand.add(port.config.allowed);
+      links.set(port.linkName, workload(attachment));
+      ports.set(port.linkName, port);
+    }
+    if (context.uplink !== "") ports.set(context.uplink, compileUplinkPort(demand.vlans, context));
+  }
+  return { target: { links, ports, conditions }, switchIds, contexts, demands };
+
+  function isUsable(attachment: Workload): boolean {
+    const object = `Attachment/${attachment.id}`;
+    if (!free(attachment.hostInterface, object)) return false;
+    if (found.has(attachment.hostInterface)) return true;
+    // One that is being made or unmade has no link yet, or none any more.
+    if (attachment.state === "ready") {
+      say("CHECK_FAILED", object, `host interface ${attachment.hostInterface} of the workload is gone`);
+    }
+    return false;
+  }
+}
+
+function byClusterNetwork(attachments: Iterable<Workload>): Map<string, Workload[]> {
+  const result = new Map<string, Workload[]>();
+  for (const attachment of attachments) {
+    const list = result.get(attachment.clusterNetwork);
+    if (list) list.push(attachment);
+    else result.set(attachment.clusterNetwork, [attachment]);
+  }
+  return result;
+}

@@ -1,0 +1,98 @@
+/** A step in a line for people. Pure. */
+import type { LinkSettings } from "../kernel/kernel.ts";
+import type { Plan, Step } from "./plan.ts";
+import type { PortConfig } from "./port.ts";
+
+export function describe(step: Step): string {
+  const text = sentence(step);
+  return step.impact === "none" ? text : `${text} [${step.impact}]`;
+}
+
+export function describePlan(plan: Plan): string {
+  return plan.steps.length === 0 ? "nothing to do" : plan.steps.map(describe).join("\n");
+}
+
+function sentence(step: Step): string {
+  switch (step.op) {
+    case "create-link": {
+      const { name, kind, peer, mtu } = step.link;
+      return `create ${kind} ${peer === undefined ? name : `${name} and ${peer.name}`}, MTU ${mtu}`;
+    }
+    case "change-link":
+      return `change ${step.name}: ${settings(step.before, step.after).join(", ")}`;
+    case "delete-link":
+      return `delete ${step.before?.kind ?? "workload link"} ${step.name}`;
+    case "set-port": {
+      const { before, port } = step;
+      if (before === null) return `add port ${port.linkName}: ${config(port.config)}`;
+      const changes = portChanges(before.config, port.config);
+      if (!before.attached) changes.unshift("attach its program again");
+      return `change port ${port.linkName}: ${changes.join(", ")}`;
+    }
+    case "remove-port":
+      return step.linkName === ""
+        ? `remove port ${step.before.portId}: its link ${step.before.ifindex} is gone`
+        : `remove port ${step.linkName}`;
+  }
+}
+
+function config(port: PortConfig): string {
+  const parts = [
+    `switch ${port.switchId}`,
+    port.pvid === 0 ? "no PVID" : `PVID ${port.pvid}`,
+    `VLANs ${port.allowed.isEmpty ? "none" : port.allowed}`,
+  ];
+  if (!port.untagged.isEmpty) parts.push(`untagged ${port.untagged}`);
+  parts.push(`MTU ${port.mtu}`);
+  if (port.isolated) parts.push("isolated");
+  if (port.fdbLimit > 0) parts.push(`at most ${port.fdbLimit} addresses`);
+  return parts.join(", ");
+}
+
+const PORT_FIELDS: readonly (readonly [keyof PortConfig, string])[] = [
+  ["kind", "kind"],
+  ["switchId", "switch"],
+  ["pvid", "PVID"],
+  ["allowed", "VLANs"],
+  ["untagged", "untagged"],
+  ["mtu", "MTU"],
+  ["uplink", "uplink"],
+  ["isolated", "isolated"],
+  ["learn", "learning"],
+  ["flood", "flooding"],
+  ["peer", "peer delivery"],
+  ["fdbLimit", "address limit"],
+];
+
+function portChanges(before: PortConfig, after: PortConfig): string[] {
+  return PORT_FIELDS.flatMap(([field, name]) => {
+    const [was, is] = [word(before[field]), word(after[field])];
+    return was === is ? [] : [`${name} ${was} -> ${is}`];
+  });
+}
+
+const LINK_FIELDS: Readonly<Record<string, string>> = {
+  mtu: "MTU",
+  mac: "MAC",
+  txQueueLength: "transmit queue",
+  noArp: "without ARP",
+};
+
+function settings(before: LinkSettings, after: LinkSettings): string[] {
+  return Object.entries(after).flatMap(([key, value]) => {
+    if (key === "data") {
+      const was = (before.data ?? {}) as Readonly<Record<string, unknown>>;
+      return Object.entries(value as object).map(([name, is]) => `${name} ${word(was[name])} -> ${word(is)}`);
+    }
+    const was = before[key as keyof LinkSettings];
+    return [`${LINK_FIELDS[key] ?? key} ${word(was)} -> ${word(value)}`];
+  });
+}
+
+function word(value: unknown): string {
+  if (value === undefined) return "unknown";
+  if (value === true) return "on";
+  if (value === false) return "off";
+  const text = String(value);
+  return text === "" ? "none" : text;
+}

@@ -1,0 +1,165 @@
+/**
+ * What must be done to make what is there what should be there. Pure. The order of the steps:
+ *
+ * 1. NICs that leave get back what was changed for switching (first, so that a crash on the way is seen next time);
+ * 2. ports go, then links of ours that nobody wants;
+ * 3. links come and change, NIC before bridge before the rest, except that none gets a smaller MTU yet;
+ * 4. ports are set;
+ * 5. MTUs shrink, the other way round: nothing may send what the next one cannot carry.
+ */
+import type { Link, LinkSettings } from "../kernel/kernel.ts";
+import { asTarget, isCreated, isOfKind, linkChange } from "../links/link.ts";
+import { releaseNic } from "../links/nic.ts";
+import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact } from "./impact.ts";
+import type { Plan, Step } from "./plan.ts";
+import { samePort } from "./port.ts";
+import { isOurs, type Observed, parseAlias, type Target, type TargetLink } from "./target.ts";
+
+export function diff(target: Target, observed: Observed): Plan {
+  const world = new World(target, observed);
+  const steps = [
+    ...releases(world),
+    ...portRemovals(world),
+    ...linkDeletions(world),
+    ...linkChanges(world, "grow"),
+    ...portSettings(world),
+    ...linkChanges(world, "shrink").reverse(),
+  ];
+  return { steps };
+}
+
+class World {
+  readonly target: Target;
+  readonly observed: Observed;
+  readonly byName: ReadonlyMap<string, Link>;
+  readonly byIndex: ReadonlyMap<number, Link>;
+  /** links of ours that go, by index; some come back under the same name */
+  readonly doomed: ReadonlyMap<number, Link>;
+
+  constructor(target: Target, observed: Observed) {
+    this.target = target;
+    this.observed = observed;
+    this.byName = new Map(observed.links.map((link) => [link.name, link]));
+    this.byIndex = new Map(observed.links.map((link) => [link.ifindex, link]));
+    const doomed = observed.links.filter((link) => isOurs(link) && !this.#stays(link));
+    this.doomed = new Map(doomed.map((link) => [link.ifindex, link]));
+  }
+
+  /** The link that stays under this name. */
+  kept(name: string): Link | undefined {
+    const link = this.byName.get(name);
+    return link === undefined || this.doomed.has(link.ifindex) ? undefined : link;
+  }
+
+  /** The other end of a veth, if it is in this namespace. */
+  peerOf(link: Link): Link | undefined {
+    const peer = link.kind === "veth" && link.linkNetnsId < 0 ? this.byIndex.get(link.link) : undefined;
+    return peer?.link === link.ifindex ? peer : undefined;
+  }
+
+  #stays(link: Link): boolean {
+    const wanted = this.target.links.get(link.name);
+    if (wanted === undefined || !isOfKind(wanted, link)) return false;
+    if (wanted.kind !== "veth") return true;
+    // A pair stays whole or goes whole.
+    const peer = this.peerOf(link);
+    if (peer === undefined || !isOurs(peer)) return false;
+    return wanted.peer?.name === peer.name || this.target.links.get(peer.name)?.peer?.name === link.name;
+  }
+}
+
+function releases({ target, observed, byIndex }: World): Step[] {
+  return observed.ports.flatMap((port): Step[] => {
+    const link = byIndex.get(port.ifindex);
+    if (!port.config.uplink || link === undefined || isOurs(link) || target.links.has(link.name)) return [];
+    const change = releaseNic(link);
+    return change === null ? [] : [changeStep(link, "released", change.before, change.after)];
+  });
+}
+
+function portRemovals(world: World): Step[] {
+  return world.observed.ports.flatMap((before): Step[] => {
+    const link = world.byIndex.get(before.ifindex);
+    if (link !== undefined && world.kept(link.name) === link && world.target.ports.has(link.name)) return [];
+    const said = parseAlias(link?.alias ?? "");
+    return [
+      {
+        op: "remove-port",
+        before,
+        linkName: link?.name ?? "",
+        clusterNetwork: said?.clusterNetwork ?? "",
+        network: said?.network ?? "",
+        impact: portRemoveImpact(before, link !== undefined),
+      },
+    ];
+  });
+}
+
+function linkDeletions(world: World): Step[] {
+  const steps: Step[] = [];
+  const gone = new Set<number>();
+  for (const link of world.doomed.values()) {
+    if (gone.has(link.ifindex)) continue;
+    const peer = world.peerOf(link);
+    if (peer !== undefined) gone.add(peer.ifindex);
+    const before = asTarget(link, peer, parseAlias(link.alias)?.clusterNetwork ?? "");
+    const impact = linkDeleteImpact(before?.kind ?? "workload");
+    steps.push({ op: "delete-link", name: link.name, ifindex: link.ifindex, before, impact });
+  }
+  return steps;
+}
+
+const RANK: Readonly<Record<TargetLink["kind"], number>> = { nic: 0, bridge: 1, veth: 2, workload: 3 };
+
+/** "grow": all but smaller MTUs; "shrink": these. */
+function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
+  const links = [...world.target.links.values()].sort((a, b) => RANK[a.kind] - RANK[b.kind]);
+  return links.flatMap((wanted): Step[] => {
+    const link = world.kept(wanted.name);
+    if (link === undefined) {
+      const isBorn = phase === "grow" && isCreated(wanted) && !isPeerEnd(wanted);
+      // A name that a stranger has got meanwhile is the next compile's to tell.
+      const isFree = !world.byName.has(wanted.name) || world.doomed.has(world.byName.get(wanted.name)?.ifindex ?? 0);
+      return isBorn && isFree ? [{ op: "create-link", link: wanted, impact: "none" }] : [];
+    }
+    if (wanted.kind !== "nic" && !isOurs(link)) return [];
+    const change = linkChange(wanted, link);
+    if (change === null) return [];
+    const part = (settings: LinkSettings): LinkSettings => {
+      const { mtu, ...others } = settings;
+      if (mtu === undefined || wanted.mtu >= link.mtu) return phase === "grow" ? settings : {};
+      return phase === "grow" ? others : { mtu };
+    };
+    const after = part(change.after);
+    if (Object.keys(after).length === 0) return [];
+    return [changeStep(link, wanted.kind, part(change.before), after)];
+  });
+}
+
+/** It is born with the other end. */
+function isPeerEnd(link: TargetLink): boolean {
+  return link.kind === "veth" && link.peer === undefined;
+}
+
+function portSettings(world: World): Step[] {
+  const found = new Map(world.observed.ports.map((port) => [port.ifindex, port]));
+  return [...world.target.ports.values()].flatMap((port): Step[] => {
+    const link = world.kept(port.linkName);
+    const wanted = world.target.links.get(port.linkName);
+    // Its link is neither there nor made by this plan.
+    if (link === undefined && (wanted === undefined || !isCreated(wanted))) return [];
+    const before = (link && found.get(link.ifindex)) ?? null;
+    if (before?.attached && samePort(before.config, port.config)) return [];
+    return [{ op: "set-port", port, before, impact: portChangeImpact(before, port.config) }];
+  });
+}
+
+function changeStep(
+  link: Link,
+  kind: TargetLink["kind"] | "released",
+  before: LinkSettings,
+  after: LinkSettings,
+): Step {
+  const impact = linkChangeImpact(kind, after);
+  return { op: "change-link", name: link.name, ifindex: link.ifindex, before, after, impact };
+}

@@ -1,0 +1,105 @@
+/**
+ * The ports of a cluster network's switch. Small functions of what they need, so that an attach computes its own port
+ * and the uplink's VLANs, and not those of all others. Pure.
+ */
+import type { Attachment } from "./attachment.ts";
+import { membership, type PortConfig } from "./port.ts";
+import type { Network } from "./resources.ts";
+import { probeLinkNames } from "./resources.ts";
+import type { TargetPort } from "./target.ts";
+import { VlanSet } from "./vlan-set.ts";
+
+/** What ports need to know of their cluster network on this host. */
+export interface SwitchContext {
+  readonly clusterNetwork: string;
+  readonly switchId: number;
+  readonly mtu: number;
+  readonly nativeVlan: number;
+  /** link name; empty: the switch is the host's own */
+  readonly uplink: string;
+}
+
+export function compilePort(
+  attachment: Pick<Attachment, "id" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtu">,
+  context: SwitchContext,
+): TargetPort {
+  return {
+    linkName: attachment.hostInterface,
+    config: {
+      ...plainPort(context),
+      kind: "veth",
+      ...membership(attachment.vlans, context.nativeVlan),
+      mtu: attachment.mtu || context.mtu,
+      isolated: attachment.isolated,
+      peer: true,
+      fdbLimit: attachment.fdbLimit,
+    },
+    clusterNetwork: context.clusterNetwork,
+    network: attachment.network,
+    role: "workload",
+    owner: attachment.id,
+  };
+}
+
+/** Carries what is in demand on this host; the native VLAN travels untagged, if it is in demand. */
+export function compileUplinkPort(demand: VlanSet, context: SwitchContext): TargetPort {
+  const native = VlanSet.of(context.nativeVlan).intersection(demand);
+  return {
+    linkName: context.uplink,
+    config: {
+      ...plainPort(context),
+      kind: "nic",
+      uplink: true,
+      pvid: native.isEmpty ? 0 : context.nativeVlan,
+      allowed: demand,
+      untagged: native,
+    },
+    clusterNetwork: context.clusterNetwork,
+    network: "",
+    role: "uplink",
+    owner: "",
+  };
+}
+
+/** A tagged trunk of the VLANs that this host probes. */
+export function compileProbePort(probed: VlanSet, context: SwitchContext): TargetPort {
+  return {
+    linkName: probeLinkNames(context.clusterNetwork).port,
+    config: { ...plainPort(context), kind: "host", pvid: 0, allowed: probed, untagged: VlanSet.empty },
+    clusterNetwork: context.clusterNetwork,
+    network: "",
+    role: "probe",
+    owner: "",
+  };
+}
+
+/** VLAN in which a network's gateway is probed; 0: it is not. */
+export function probedVlan(network: Network, nativeVlan: number): number {
+  if (network.route?.mode !== "manual") return 0;
+  return network.type === "L2VlanNetwork" ? network.vlan : network.type === "UntaggedNetwork" ? nativeVlan : 0;
+}
+
+export function probedVlans(networks: Iterable<Network>, clusterNetwork: string, nativeVlan: number): VlanSet {
+  const vids: number[] = [];
+  for (const network of networks) {
+    if (network.clusterNetwork !== clusterNetwork) continue;
+    const vid = probedVlan(network, nativeVlan);
+    if (vid !== 0) vids.push(vid);
+  }
+  return VlanSet.from(vids);
+}
+
+function plainPort(
+  context: SwitchContext,
+): Pick<PortConfig, "switchId" | "mtu" | "uplink" | "isolated" | "learn" | "flood" | "peer" | "fdbLimit"> {
+  return {
+    switchId: context.switchId,
+    mtu: context.mtu,
+    uplink: false,
+    isolated: false,
+    learn: true,
+    flood: true,
+    peer: false,
+    fdbLimit: 0,
+  };
+}
