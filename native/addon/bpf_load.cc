@@ -95,6 +95,12 @@ void SetSizes(bpf_object* object, const LoadOptions& options) {
   }
 }
 
+// The kernel marks device maps read-only for programs by itself (dev_map_init_map).
+uint32_t FlagsAsAsked(const Info& info) {
+  const bool devices = info.type == BPF_MAP_TYPE_DEVMAP || info.type == BPF_MAP_TYPE_DEVMAP_HASH;
+  return devices ? info.map_flags & ~static_cast<uint32_t>(BPF_F_RDONLY_PROG) : info.map_flags;
+}
+
 void CheckSame(const Info& pinned, bpf_map* wanted, const std::string& path) {
   struct Field {
     const char* name;
@@ -105,7 +111,7 @@ void CheckSame(const Info& pinned, bpf_map* wanted, const std::string& path) {
       {"key size", pinned.key_size, bpf_map__key_size(wanted)},
       {"value size", pinned.value_size, bpf_map__value_size(wanted)},
       {"max_entries", pinned.max_entries, bpf_map__max_entries(wanted)},
-      {"flags", pinned.map_flags, bpf_map__map_flags(wanted)},
+      {"flags", FlagsAsAsked(pinned), bpf_map__map_flags(wanted)},
   };
   for (const Field& field : fields) {
     if (field.pinned == field.wanted) continue;
