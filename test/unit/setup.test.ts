@@ -65,6 +65,10 @@ test("root without capabilities, as in a container, is told which are missing", 
     "Root here lacks CAP_NET_ADMIN, CAP_SYS_ADMIN: a container must be started with --privileged.",
   ]);
 });
+test("the three capabilities alone are enough", (t) => {
+  const bits = [12n, 13n, 21n]; // CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN
+  t.deepEqual(hostProblems({ ...good, capabilities: bits.reduce((sum, bit) => sum | (1n << bit), 0n) }), []);
+});
 test("effective capabilities are read from /proc/self/status", (t) => {
   t.is(effectiveCapabilities("CapPrm:\t0\nCapEff:\t00000000a80425fb\nCapBnd:\t1\n"), 0xa80425fbn);
   t.is(effectiveCapabilities("Name:\tnode\n"), 0n);
