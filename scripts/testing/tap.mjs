@@ -10,8 +10,8 @@
  */
 
 const TEST_LINE = /^(not )?ok\b(?: +\d+)?(?: +- *| +|$)(.*)$/;
-// A directive stands behind an unescaped hash; a hash in the title is escaped.
-const DIRECTIVE = /^(.*?)(?:^|\s+)(?<!\\)#\s*(skip|todo)\b\s*(.*)$/i;
+// A directive stands behind a hash with white space before it; a hash in a title is escaped.
+const DIRECTIVE = /^(.*?)(?:^|\s+)#\s*(skip|todo)\b\s*(.*)$/i;
 
 /**
  * @param {AsyncIterable<string>} lines
