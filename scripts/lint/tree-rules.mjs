@@ -23,7 +23,8 @@ const RULES = [
         : [],
   },
   {
-    files: SOURCE,
+    // A test file is named after what it tests.
+    files: /^(?!.*\.test\.ts$).*\.(ts|mjs|cc|c|h)$/,
     find: (text) => {
       const start = text.replace(/^#!.*\n/, "").replace(/^\/\/ @ts-check\n/, "");
       return /^(\/\/|\/\*)/.test(start) ? [] : [[1, "the first lines are no comment that says what the file is for"]];

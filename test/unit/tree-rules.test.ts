@@ -14,6 +14,8 @@ test("a file of 400 lines is fine, one of 401 is not, unless it says why", (t) =
 test("a source begins with a comment, behind what must come first", (t) => {
   t.deepEqual(messages("scripts/a.mjs", "#!/usr/bin/env node\n// @ts-check\n// Purpose.\n"), []);
   t.deepEqual(messages("native/a.cc", "/* Purpose. */\n"), []);
+  t.deepEqual(messages("test/unit/a.test.ts", "import x from 'x';\n"), []);
+  t.regex(messages("test/unit/a.ts", "import x from 'x';\n").join(), /no comment/);
   t.regex(messages("scripts/a.mjs", "// @ts-check\nimport x from 'x';\n").join(), /no comment/);
   t.regex(messages("native/a.h", "#pragma once\n").join(), /no comment/);
 });
