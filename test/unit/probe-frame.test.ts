@@ -1,5 +1,5 @@
 import test from "ava";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { formatIpv4, inCidr, isStationMac, parseIpv4, parseMac } from "../../daemon/probe/address.ts";
 import { type Arp, buildArp, buildEcho, checksum, type Echo, layoutOf, parseFrame } from "../../daemon/probe/frame.ts";
 import { received } from "./probe-support.ts";

@@ -183,7 +183,7 @@ test("closing while the socket opens waits for it, leaves none open and calls no
   port.listen(100, () => t.fail());
   const opening = t.throwsAsync(port.open(), { message: /closed/ });
   let closed = false;
-  const closing = port.close().then(() => {
+  const closing = port.close().finally(() => {
     closed = true;
   });
   await new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
 import test from "ava";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { arrivedAt } from "../../daemon/probe/clock.ts";
 import { Schedule } from "../../daemon/probe/schedule.ts";
 import { seeded } from "./probe-support.ts";
