@@ -8,20 +8,13 @@ import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Kernel, Link, LinkRef, NetnsHandle } from "../kernel/kernel.ts";
 import type { Attachment } from "../model/attachment.ts";
 import type { Intent } from "../model/resources.ts";
-import {
-  Attachments,
-  type AttachLog,
-  type AttachSpec,
-  attachmentId,
-  type Made,
-  requireNoAttachment,
-} from "./attachments.ts";
+import { Attachments, type AttachLog, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import { parseAttachRequest } from "./attach-request.ts";
 import { errorReply, toPortwrightError, versionForError } from "./cni-error.ts";
 import type { CniReply, CniRequest } from "./cni-request.ts";
-import { CniVerbs, type DeleteCall, ipamCall } from "./cni-verbs.ts";
+import { type CniHost, CniVerbs, type DeleteCall, ipamCall } from "./cni-verbs.ts";
 import type { DeleteQueue } from "./delete-queue.ts";
-import { Ipam } from "./ipam.ts";
+import { type Addresses, Ipam } from "./ipam.ts";
 import { KeyedLock, Limiter } from "./keyed-lock.ts";
 import type { PortMaker } from "./port-maker.ts";
 import type { AttachmentRecord, Records } from "./records.ts";
@@ -38,7 +31,7 @@ export interface AttachServiceOptions {
   /** see epoch.ts */
   readonly epoch: string;
   readonly log: AttachLog;
-  readonly ipam?: Ipam;
+  readonly ipam?: Addresses;
   readonly onEvent?: (type: "attached" | "detached", attachment: Attachment) => void;
   /** after each CNI request; `command` is one of a few words, fit for a label */
   readonly onCniRequest?: (command: string, result: "success" | "error", seconds: number) => void;
@@ -54,8 +47,13 @@ export class AttachService {
   readonly #options: AttachServiceOptions;
   readonly #attachments: Attachments;
   readonly #verbs: CniVerbs;
-  readonly #ipam: Ipam;
+  /** for the queue of deletions, which others wait for: it cannot wait for its turn */
+  readonly #queuedVerbs: CniVerbs;
+  readonly #ipam: Addresses;
+  /** held while a container's interface is worked on */
   readonly #locks = new KeyedLock();
+  /** Held by a client's request from its arrival on: a DEL must not overtake an ADD that still waits for something. */
+  readonly #turns = new KeyedLock();
   readonly #draining = new Limiter(1);
   readonly #recovered: Promise<void>;
   #markRecovered: () => void = () => {};
@@ -71,19 +69,25 @@ export class AttachService {
     this.#recovered = new Promise((resolve) => {
       this.#markRecovered = resolve;
     });
-    this.#verbs = new CniVerbs({
+    const host: CniHost = {
       ipam: this.#ipam,
       intent: options.intent,
       openNetns: (path, allowOwn) => this.#openNetns(path, allowOwn),
       record: (id) => options.records.get(id),
       make: (spec) => this.#make(spec),
-      unmake: (id, wanted, call) => this.#unmake(id, wanted, call),
-      verify: (id, netns, prevResult) => this.#verify(id, netns, prevResult),
-    });
+      unmake: (id, wanted, call) => this.#inTurn(id, () => this.#unmake(id, wanted, call)),
+      verify: (id, netns, prevResult) => this.#inTurn(id, () => this.#verify(id, netns, prevResult)),
+    };
+    this.#verbs = new CniVerbs(host);
+    this.#queuedVerbs = new CniVerbs({ ...host, unmake: (id, wanted, call) => this.#unmake(id, wanted, call) });
   }
 
   /** Answers every request, whatever happens. */
   async cni(request: CniRequest): Promise<CniReply> {
+    return await this.#answer(request, this.#verbs);
+  }
+
+  async #answer(request: CniRequest, verbs: CniVerbs): Promise<CniReply> {
     const started = performance.now();
     const command = /^(ADD|DEL|CHECK|GC|STATUS)$/.exec(request.env.CNI_COMMAND ?? "")?.[0] ?? "other";
     let stderr = "";
@@ -93,7 +97,7 @@ export class AttachService {
     const settle = (result: "success" | "error") =>
       this.#options.onCniRequest?.(command, result, (performance.now() - started) / 1000);
     try {
-      const stdout = await this.#verbs.run(request, collect);
+      const stdout = await verbs.run(request, collect);
       settle("success");
       return { exitCode: 0, stdout, stderr };
     } catch (cause) {
@@ -119,7 +123,7 @@ export class AttachService {
 
   /** Resolves when the interface is gone from the workload. */
   async detach(id: string): Promise<void> {
-    if ((await this.#unmake(id, () => true, null)) === "none")
+    if ((await this.#inTurn(id, () => this.#unmake(id, () => true, null))) === "none")
       throw new PortwrightError("ATTACHMENT_UNKNOWN", `${JSON.stringify(id.slice(0, 200))} is not attached`);
   }
 
@@ -148,24 +152,35 @@ export class AttachService {
       throw new PortwrightError("BUSY", `${this.#making} interfaces are being attached already`);
     this.#making++;
     try {
-      await this.#recovered;
-      await this.#drainDeletes();
       const id = attachmentId(spec.containerId, spec.interface);
-      const made = await this.#locks.run(spec.containerId, async () => {
-        const previous = records.get(id);
-        requireNoAttachment(previous);
-        if (previous !== undefined) {
-          // What an earlier attempt left behind goes first.
-          if (!(await this.#attachments.unmake(previous, this.#releaseOf(previous))).released)
-            throw new PortwrightError("BUSY", `the addresses that ${id} had before are not given back yet`);
-        }
-        return await this.#attachments.make(spec);
+      const made = await this.#inTurn(id, async () => {
+        await this.#drainDeletes();
+        return await this.#locks.run(spec.containerId, async () => {
+          await this.#clear(records.get(id));
+          return await this.#attachments.make(spec);
+        });
       });
       onEvent?.("attached", made.attachment);
       return made;
     } finally {
       this.#making--;
     }
+  }
+
+  /** What an earlier attempt left behind goes before a new one; what is in use stays. */
+  async #clear(previous: AttachmentRecord | undefined): Promise<void> {
+    if (previous === undefined) return;
+    const { id, state } = previous.attachment;
+    if (state === "ready") throw new PortwrightError("ATTACHMENT_EXISTS", `${id} is attached already`);
+    if (!(await this.#attachments.unmake(previous, this.#releaseOf(previous))).released)
+      throw new PortwrightError("BUSY", `the addresses that ${id} had before are not given back yet`);
+  }
+
+  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return await this.#turns.run(containerOf(id), async () => {
+      await this.#recovered;
+      return await work();
+    });
   }
 
   async #unmake(
@@ -243,7 +258,7 @@ export class AttachService {
     try {
       const request = deleteQueue.read(name);
       if (request.env.CNI_COMMAND !== "DEL") throw new PortwrightError("STATE_IO", "it is no DEL");
-      if ((await this.cni(request)).exitCode === 0) return deleteQueue.done(name);
+      if ((await this.#answer(request, this.#queuedVerbs)).exitCode === 0) return deleteQueue.done(name);
       this.#failedDeletes.add(name);
     } catch (error) {
       log.warn({ file: name, error }, "a queued deletion cannot be read and is set aside");

@@ -3,7 +3,6 @@
  * how before the next begins; what fails undoes all in reverse and never hides the first error. The caller holds the
  * container's lock.
  */
-import { PortwrightError } from "../errors.ts";
 import type { Kernel, Link, LinkRef, Namespace, NetnsHandle } from "../kernel/kernel.ts";
 import type { Attachment } from "../model/attachment.ts";
 import { bridgeName } from "../model/resources.ts";
@@ -220,11 +219,6 @@ export class Attachments {
       return { name, mac: "" };
     }
   }
-}
-
-export function requireNoAttachment(record: AttachmentRecord | undefined): void {
-  if (record?.attachment.state === "ready")
-    throw new PortwrightError("ATTACHMENT_EXISTS", `${record.attachment.id} is attached already`);
 }
 
 function withPort(record: AttachmentRecord, port: MadePort): AttachmentRecord {

@@ -7,7 +7,7 @@ import { type Addressing, type AttachSpec, attachmentId, type Made } from "./att
 import type { CniRequest } from "./cni-request.ts";
 import type { JsonObject } from "./decode.ts";
 import { type CniEnvironment, parseEnvironment } from "./environment.ts";
-import type { Ipam } from "./ipam.ts";
+import type { Addresses, IpamCall } from "./ipam.ts";
 import { decodeNetConf, looseNetConf, type NetConf, parseNetConf } from "./netconf.ts";
 import type { AttachmentRecord, CniCall } from "./records.ts";
 import { appendResult, formatResult, hasDns, type CniResult } from "./result.ts";
@@ -15,7 +15,7 @@ import { requireVerb, requireVersion } from "./version.ts";
 
 /** What the verbs need of the service. */
 export interface CniHost {
-  readonly ipam: Ipam;
+  readonly ipam: Addresses;
   intent(): Pick<Intent, "networks">;
   openNetns(path: string, allowOwn: boolean): NetnsHandle;
   record(id: string): AttachmentRecord | undefined;
@@ -131,11 +131,7 @@ export class CniVerbs {
   }
 }
 
-export function ipamCall(
-  type: string,
-  { env, stdin }: CniCall,
-  stderr: (text: string) => void,
-): Parameters<Ipam["add"]>[0] {
+export function ipamCall(type: string, { env, stdin }: CniCall, stderr: (text: string) => void): IpamCall {
   return { type, env: cniVariables(env), stdin, stderr };
 }
 

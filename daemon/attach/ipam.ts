@@ -34,6 +34,9 @@ export class IpamError extends PortwrightError {
   }
 }
 
+/** What the rest of the room uses of it. */
+export type Addresses = Pick<Ipam, "add" | "del" | "check">;
+
 export interface IpamOptions {
   /** plugins that run at once */
   readonly concurrency?: number;

@@ -1,0 +1,297 @@
+/** A host without a kernel, for tests of the attach room: namespaces, ports and addresses as plain data, failures at will. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AttachService, type AttachServiceOptions } from "../../daemon/attach/attach-service.ts";
+import type { CniReply } from "../../daemon/attach/cni-request.ts";
+import { DeleteQueue } from "../../daemon/attach/delete-queue.ts";
+import type { Addresses } from "../../daemon/attach/ipam.ts";
+import type { MadePort, PortMaker, PortRequest } from "../../daemon/attach/port-maker.ts";
+import { RecordFiles } from "../../daemon/attach/record-files.ts";
+import { Records } from "../../daemon/attach/records.ts";
+import type { CniResult } from "../../daemon/attach/result.ts";
+import { PortwrightError } from "../../daemon/errors.ts";
+import { KernelError } from "../../daemon/kernel/kernel-error.ts";
+import type { Address, Kernel, Link, Namespace, NetnsHandle, RouteSpec } from "../../daemon/kernel/kernel.ts";
+import type { Attachment } from "../../daemon/model/attachment.ts";
+import type { Network } from "../../daemon/model/resources.ts";
+import { VlanSet } from "../../daemon/model/vlan-set.ts";
+
+export function kernelError(code: string, errno: number, object: string): KernelError {
+  return new KernelError({ code, errno, op: "test", object, kernelText: "", message: `${object}: ${code}` });
+}
+
+interface FakeLink {
+  ifindex: number;
+  name: string;
+  mac: string;
+  kind: string;
+  up: boolean;
+}
+export interface FakeNetns {
+  readonly inode: bigint;
+  readonly isOwn: boolean;
+  readonly links: FakeLink[];
+  readonly addresses: Address[];
+  readonly routes: RouteSpec[];
+  readonly sysctls: Map<string, string>;
+  readonly frames: Uint8Array[];
+}
+
+export class FakeHost {
+  readonly stateDir = mkdtempSync(join(tmpdir(), `pw-attach-${process.pid}-`));
+  readonly namespaces = new Map<string, FakeNetns>();
+  /** attachment id -> its port */
+  readonly ports = new Map<string, { request: PortRequest; made: MadePort }>();
+  /** "<network> <containerId>/<interface>" held by IPAM */
+  readonly leases = new Map<string, CniResult>();
+  readonly log: { level: string; fields: object; message: string }[] = [];
+  readonly events: string[] = [];
+  readonly ipamCalls: string[] = [];
+  readonly verifyResult: string[] = [];
+  readonly networks = new Map<string, Network>();
+  ipamResult: Omit<CniResult, "interfaces"> = {
+    ips: [{ address: "10.9.0.2/24", gateway: "10.9.0.1" }],
+    routes: [{ dst: "0.0.0.0/0" }],
+    dns: {},
+  };
+  openHandles = 0;
+  openNamespaces = 0;
+  openSockets = 0;
+  #nextIfindex = 10;
+  #nextInode = 1000n;
+  /** called before each named step; may throw, or hang for ever as a crash would */
+  onStep: (step: string) => Promise<void> | void = () => {};
+
+  addNetns(path: string, isOwn = false): FakeNetns {
+    const empty = { links: [], addresses: [], routes: [], sysctls: new Map(), frames: [] };
+    const netns = { inode: this.#nextInode++, isOwn, ...empty };
+    this.namespaces.set(path, netns);
+    return netns;
+  }
+
+  readonly kernel: Pick<Kernel, "openNetns" | "enter"> = {
+    openNetns: (path: string): NetnsHandle => {
+      const netns = this.namespaces.get(path);
+      if (netns === undefined) throw kernelError("ENOENT", 2, path);
+      this.openHandles++;
+      let open = true;
+      return {
+        device: 4n,
+        inode: netns.inode,
+        isOwn: netns.isOwn,
+        close: () => {
+          if (open) this.openHandles--;
+          open = false;
+        },
+      };
+    },
+    enter: async (handle: NetnsHandle): Promise<Namespace> => {
+      await this.onStep("enter");
+      return this.#namespace(this.#find(handle));
+    },
+  };
+
+  readonly portMaker: PortMaker = {
+    make: async (request) => {
+      await this.onStep("make");
+      const netns = this.#find(request.netns);
+      if (request.clusterNetwork !== "oob")
+        throw new PortwrightError("BRIDGE_UNKNOWN", `no cluster network ${request.clusterNetwork}`);
+      if (netns.links.some((link) => link.name === request.interface))
+        throw new PortwrightError("INTERFACE_EXISTS", `${request.interface} exists already`);
+      const hostIfindex = this.#nextIfindex++;
+      const made: MadePort = {
+        hostInterface: `pw${hostIfindex}`,
+        hostIfindex,
+        hostMac: "02:00:00:00:00:01",
+        containerIfindex: this.#nextIfindex++,
+        mac: request.mac || "02:00:00:00:00:02",
+        mtu: request.mtu || 1500,
+      };
+      netns.links.push({
+        ifindex: made.containerIfindex,
+        name: request.interface,
+        mac: made.mac,
+        kind: "veth",
+        up: true,
+      });
+      this.ports.set(request.id, { request, made });
+      await this.onStep("made");
+      return made;
+    },
+    unmake: async ({ id }) => {
+      await this.onStep("unmake");
+      const port = this.ports.get(id);
+      this.ports.delete(id);
+      for (const netns of this.namespaces.values()) {
+        const at = netns.links.findIndex((link) => link.ifindex === port?.made.containerIfindex);
+        if (at < 0) continue;
+        netns.links.splice(at, 1);
+        remove(netns.addresses, (address) => address.ifindex === port?.made.containerIfindex);
+        remove(netns.routes, (route) => route.ifindex === port?.made.containerIfindex);
+      }
+    },
+    verify: async (attachment: Attachment) => {
+      if (!this.ports.has(attachment.id)) return [`${attachment.hostInterface} is gone`];
+      return this.verifyResult;
+    },
+  };
+
+  readonly ipam: Addresses = {
+    add: async (call) => {
+      this.ipamCalls.push(`ADD ${call.type}`);
+      await this.onStep("ipam-add");
+      const result = { interfaces: [], ...this.ipamResult };
+      this.leases.set(leaseKey(call.env, call.stdin), result);
+      await this.onStep("ipam-added");
+      return result;
+    },
+    del: async (call) => {
+      this.ipamCalls.push(`DEL ${call.type}`);
+      await this.onStep("ipam-del");
+      this.leases.delete(leaseKey(call.env, call.stdin));
+    },
+    check: async (call) => {
+      this.ipamCalls.push(`CHECK ${call.type}`);
+      await this.onStep("ipam-check");
+    },
+  };
+
+  /** As at a start of the daemon: what is on disk is read anew. */
+  service(options: Partial<AttachServiceOptions> = {}): AttachService {
+    const step = (name: string) => this.onStep(name);
+    class Files extends RecordFiles {
+      override write(name: string, text: string): void {
+        const failure = step("write-pending");
+        if (failure instanceof Promise) throw new Error("write-pending is synchronous: it cannot hang");
+        super.write(name, text);
+      }
+      override async writeDurably(name: string, text: string): Promise<void> {
+        await step("write-ready");
+        await super.writeDurably(name, text);
+        await step("written-ready");
+      }
+    }
+    const log = this.#logger();
+    return new AttachService({
+      portMaker: this.portMaker,
+      records: new Records(new Files(join(this.stateDir, "attachments")), log),
+      deleteQueue: new DeleteQueue(join(this.stateDir, "deletes")),
+      kernel: this.kernel,
+      host: { handle: { device: 4n, inode: 1n }, link: async () => ({ mac: "02:00:00:00:00:0b" }) as Link },
+      intent: () => ({ networks: this.networks }),
+      epoch: "one",
+      log,
+      ipam: this.ipam,
+      onEvent: (type, attachment) => this.events.push(`${type} ${attachment.id}`),
+      ...options,
+    });
+  }
+
+  async started(options: Partial<AttachServiceOptions> = {}): Promise<AttachService> {
+    const service = this.service(options);
+    await service.recover();
+    return service;
+  }
+
+  dispose(): void {
+    rmSync(this.stateDir, { recursive: true, force: true });
+  }
+
+  #find(handle: NetnsHandle): FakeNetns {
+    for (const netns of this.namespaces.values()) if (netns.inode === handle.inode) return netns;
+    throw kernelError("ENOENT", 2, "namespace");
+  }
+
+  #namespace(netns: FakeNetns): Namespace {
+    this.openNamespaces++;
+    const step = (name: string) => this.onStep(name);
+    const parts: Partial<Namespace> = {
+      links: async () => netns.links as unknown as readonly Link[],
+      addresses: async () => netns.addresses,
+      routes: async () => netns.routes.map((route) => ({ ...route, family: 4 as const, protocol: 4 })),
+      addAddress: async (spec) => {
+        await step("address");
+        const family = spec.address.includes(":") ? 6 : 4;
+        netns.addresses.push({ ...spec, family, scope: 0, flags: spec.noDad ? 2 : 0 });
+      },
+      addRoute: async (spec) => {
+        await step("route");
+        if (netns.routes.some((route) => route.destination === spec.destination))
+          throw kernelError("EEXIST", 17, "route");
+        netns.routes.push(spec);
+      },
+      writeSysctl: async (path, value) => void netns.sysctls.set(path, value),
+      openPacketSocket: async () => {
+        await step("announce");
+        this.openSockets++;
+        return {
+          dropped: 0,
+          send: async (frame) => void netns.frames.push(frame),
+          close: async () => void this.openSockets--,
+        };
+      },
+      close: async () => void this.openNamespaces--,
+    };
+    return parts as Namespace;
+  }
+
+  #logger() {
+    const at = (level: string) => (fields: object, message: string) => void this.log.push({ level, fields, message });
+    return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  }
+}
+
+function leaseKey(env: Readonly<Record<string, string>>, stdin: string): string {
+  return `${JSON.parse(stdin).name} ${env.CNI_CONTAINERID}/${env.CNI_IFNAME}`;
+}
+
+function remove<T>(list: T[], which: (item: T) => boolean): void {
+  for (let i = list.length - 1; i >= 0; i--) if (which(list[i] as T)) list.splice(i, 1);
+}
+
+export function vlanNetwork(name: string, vlan: number): Network {
+  return {
+    name,
+    clusterNetwork: "oob",
+    type: "L2VlanNetwork",
+    vlan,
+    trunk: VlanSet.empty,
+    portIsolation: false,
+    fdbLimit: 7,
+    place: { file: "test.yaml", line: 1, column: 1 },
+  };
+}
+
+export interface CniInput {
+  readonly command: string;
+  readonly conf?: object | string;
+  readonly containerId?: string;
+  readonly ifname?: string;
+  readonly netns?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export const baseConf = { cniVersion: "1.0.0", name: "net", type: "portwright", bridge: "oob-br", vlan: 100 } as const;
+
+export function cniRequest(input: CniInput): { env: Record<string, string>; stdin: string } {
+  const conf = input.conf ?? baseConf;
+  const all: Record<string, string> = {
+    CNI_COMMAND: input.command,
+    CNI_CONTAINERID: input.containerId ?? "c1",
+    CNI_IFNAME: input.ifname ?? "eth0",
+    CNI_NETNS: input.netns ?? "/ns/a",
+    CNI_PATH: "/usr/lib/cni",
+    ...input.env,
+  };
+  return { env: all, stdin: typeof conf === "string" ? conf : JSON.stringify(conf) };
+}
+
+export async function cni(service: AttachService, input: CniInput): Promise<CniReply & { json: CniJson }> {
+  const reply = await service.cni(cniRequest(input));
+  return { ...reply, json: reply.stdout === "" ? ({} as CniJson) : JSON.parse(reply.stdout) };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a plugin prints, looked at by its tests
+export type CniJson = any;
