@@ -215,6 +215,12 @@ export interface MapEntries {
   readonly values: Uint8Array;
 }
 
+export interface RingReader {
+  /** records dropped because JavaScript did not keep up */
+  readonly dropped: number;
+  close(): Promise<void>;
+}
+
 export interface Bpf {
   load(objectFile: string, options?: BpfLoadOptions): Promise<BpfObject>;
   openMap(pinPath: string): Promise<BpfMap>;
@@ -246,7 +252,7 @@ export interface Bpf {
   /** keys that are absent are passed over; returns how many were removed */
   removeMany(map: BpfMap, keys: Uint8Array): Promise<number>;
   /** calls back with batches of records; the returned object stops it */
-  readRing(map: BpfMap, onRecords: (records: readonly Uint8Array[]) => void): Promise<{ close(): Promise<void> }>;
+  readRing(map: BpfMap, onRecords: (records: readonly Uint8Array[]) => void): Promise<RingReader>;
 }
 
 // ---- packet sockets --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import type {
   BpfObject,
   BpfProgram,
   MapEntries,
+  RingReader,
   TestRun,
   TestRunResult,
 } from "./kernel.ts";
@@ -168,10 +169,7 @@ export class NativeBpf implements Bpf {
     return native(() => this.#addon.bpfRemoveMany(this.#ns, handleOf(map), keys));
   }
 
-  async readRing(
-    map: BpfMap,
-    onRecords: (records: readonly Uint8Array[]) => void,
-  ): Promise<{ readonly dropped: number; close(): Promise<void> }> {
+  async readRing(map: BpfMap, onRecords: (records: readonly Uint8Array[]) => void): Promise<RingReader> {
     const addon = this.#addon;
     const ns = this.#ns;
     const ring = await native(() => addon.bpfReadRing(ns, handleOf(map), onRecords));
