@@ -96,6 +96,7 @@ static __noinline enum pw_drop fdb_move(__u64 key, __u32 port, __u32 limit) {
     if (counted) fdb_uncount(port);
     return PW_DROP_NONE; /* changed meanwhile; the next frame tells again */
   }
+  raise_generation();
   if (counted) fdb_uncount(old.entry.port);
   stats = stats_of(port);
   if (stats) stats->fdb_moves++;
