@@ -21,7 +21,7 @@ function sentence(step: Step): string {
     case "change-link":
       return `change ${step.name}: ${settings(step.before, step.after).join(", ")}`;
     case "delete-link":
-      return `delete ${step.before?.kind ?? "workload link"} ${step.name}`;
+      return `delete ${step.before?.kind ?? "link"} ${step.name}`;
     case "set-port": {
       const { before, port } = step;
       if (before === null) return `add port ${port.linkName}: ${config(port.config)}`;

@@ -53,8 +53,9 @@ class World {
 
   /** The other end of a veth, if it is in this namespace. */
   peerOf(link: Link): Link | undefined {
-    const peer = link.kind === "veth" && link.linkNetnsId < 0 ? this.byIndex.get(link.link) : undefined;
-    return peer?.link === link.ifindex ? peer : undefined;
+    if (link.kind !== "veth" || link.linkNetnsId >= 0) return undefined;
+    const peer = this.byIndex.get(link.link);
+    return peer?.link === link.ifindex && peer.linkNetnsId < 0 ? peer : undefined;
   }
 
   #stays(link: Link): boolean {

@@ -1,0 +1,347 @@
+import test from "ava";
+import fc from "fast-check";
+import type { Link } from "../../daemon/kernel/kernel.ts";
+import { observedSettings } from "../../daemon/links/settings.ts";
+import type { Attachment } from "../../daemon/model/attachment.ts";
+import { type Compiled, compile } from "../../daemon/model/compile.ts";
+import { describe, describePlan } from "../../daemon/model/describe.ts";
+import { diff } from "../../daemon/model/diff.ts";
+import { inverse } from "../../daemon/model/inverse.ts";
+import type { Plan, Step } from "../../daemon/model/plan.ts";
+import type { PortVlans } from "../../daemon/model/port.ts";
+import type { Intent } from "../../daemon/model/resources.ts";
+import { observedSwitchIds } from "../../daemon/model/switch-ids.ts";
+import { isOurs, type Observed } from "../../daemon/model/target.ts";
+import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { attachment, input, intent, network, vlanConfig, workloadLink } from "../peers/model-fixtures.ts";
+import { link, perform, simulate } from "../peers/simulate.ts";
+
+// ---- worlds -----------------------------------------------------------------------------------------------------------
+
+interface Wish {
+  readonly intent: Intent;
+  readonly attachments: readonly Attachment[];
+}
+
+const names = ["a", "b", "c"];
+/** A workload's cluster network is for life. */
+const homes = { w1: "a", w2: "a", w3: "b", w4: "c" } as const;
+const homeOf = fc.constantFrom(...(Object.keys(homes) as (keyof typeof homes)[]));
+const nics = ["nic0", "nic1", "nic2", "absent"];
+const vids = fc.constantFrom(1, 2, 100, 101, 4094);
+
+const vlans: fc.Arbitrary<PortVlans> = fc.oneof(
+  vids.map((vlan): PortVlans => ({ mode: "access", vlan })),
+  fc.constant<PortVlans>({ mode: "untagged" }),
+  fc
+    .tuple(fc.array(vids, { minLength: 1 }), fc.constantFrom(0, 1, 100))
+    .map(([tagged, native]): PortVlans => ({ mode: "trunk", tagged: VlanSet.from(tagged), native })),
+);
+
+const wish: fc.Arbitrary<Wish> = fc
+  .record({
+    clusterNetworks: fc.uniqueArray(fc.constantFrom(...names)),
+    uplinks: fc.uniqueArray(fc.constantFrom(...nics), { minLength: 3, maxLength: 3 }),
+    withUplink: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+    mtus: fc.array(fc.constantFrom(0, 1400, 9000), { minLength: 3, maxLength: 3 }),
+    natives: fc.array(fc.constantFrom(1, 100), { minLength: 3, maxLength: 3 }),
+    networks: fc.array(fc.tuple(fc.constantFrom(...names), fc.constantFrom(0, 1, 100, 200), fc.boolean())),
+    workloads: fc.uniqueArray(fc.tuple(homeOf, vlans), { selector: ([id]) => id }),
+  })
+  .map((w) => {
+    const at = (name: string): number => names.indexOf(name);
+    const configs = w.clusterNetworks
+      .filter((name) => w.withUplink[at(name)])
+      .map((name) =>
+        vlanConfig(name, [w.uplinks[at(name)] ?? ""], {
+          mtu: w.mtus[at(name)] ?? 0,
+          nativeVlan: w.natives[at(name)] ?? 1,
+        }),
+      );
+    const networks = w.networks
+      .filter(([cn]) => w.clusterNetworks.includes(cn))
+      .map(([cn, vlan, probed], i) => network(`n${i}`, cn, vlan, probed));
+    return {
+      intent: intent(w.clusterNetworks, configs, networks),
+      attachments: w.workloads.map(([id, v]) => attachment(id, homes[id], v)),
+    };
+  });
+
+/** The machine before us: three NICs, strangers with names of all kinds, and the workloads' links. */
+const machine: fc.Arbitrary<Observed> = fc
+  .record({
+    mtus: fc.array(fc.constantFrom(1400, 1500, 9000), { minLength: 3, maxLength: 3 }),
+    up: fc.boolean(),
+    promiscuous: fc.boolean(),
+    strangers: fc.uniqueArray(fc.constantFrom("a-br", "b-pp", "c-pi", "docker0", "pww4", "lo")),
+    workloads: fc.uniqueArray(homeOf),
+  })
+  .map((m) => {
+    let ifindex = 1;
+    const next = (): number => ifindex++;
+    const links: Link[] = m.mtus.map((mtu, i) =>
+      link({ ifindex: next(), name: `nic${i}`, mtu, up: m.up, flags: m.promiscuous ? 0x100 : 0 }),
+    );
+    for (const name of m.strangers) links.push(link({ ifindex: next(), name, kind: "bridge", mtu: 1300 }));
+    for (const id of m.workloads) {
+      const made = workloadLink(next(), attachment(id, homes[id], { mode: "untagged" }));
+      if (!links.some((l) => l.name === made.name)) links.push(made);
+    }
+    return { links, ports: [] };
+  });
+
+function compiled(of: Wish, observed: Observed, switchIds = observedSwitchIds(observed)): Compiled {
+  return compile(input({ ...of, links: observed.links, ports: observed.ports, switchIds }));
+}
+
+function reached(of: Wish, observed: Observed): Observed {
+  return simulate(diff(compiled(of, observed).target, observed), observed);
+}
+
+/** All that a plan answers for; indexes and the MACs of what we make are the kernel's. */
+function shape(observed: Observed): unknown {
+  const byIndex = new Map(observed.links.map((l) => [l.ifindex, l.name]));
+  const links = observed.links.map((l) => {
+    const { mac, data, ...settings } = observedSettings(l);
+    return { name: l.name, kind: l.kind, ...settings, data: { ...data }, mac: isOurs(l) ? "" : mac };
+  });
+  const ports = observed.ports.map((p) => ({
+    link: byIndex.get(p.ifindex) ?? "",
+    config: { ...p.config, allowed: String(p.config.allowed), untagged: String(p.config.untagged) },
+  }));
+  const by =
+    <T>(key: (x: T) => string) =>
+    (x: T, y: T) =>
+      key(x).localeCompare(key(y));
+  return { links: links.sort(by((l) => l.name)), ports: ports.sort(by((p) => p.link)) };
+}
+
+type Drift = (observed: Observed) => Observed;
+const editOurs = (edit: (l: Link) => Link): Drift => {
+  return (o) => ({ ...o, links: o.links.map((l) => (isOurs(l) ? edit(l) : l)) });
+};
+const drift: fc.Arbitrary<Drift> = fc.constantFrom<Drift>(
+  (o) => o,
+  editOurs((l) => ({ ...l, up: false })),
+  editOurs((l) => ({ ...l, mtu: 1280 })),
+  editOurs((l) => ({ ...l, mtu: 9100 })),
+  editOurs((l) => ({ ...l, flags: 0, data: { ...l.data, stpState: 1 } })),
+  editOurs((l) => (l.name.endsWith("-pi") ? { ...l, name: "stray0" } : l)),
+  editOurs((l) => (l.name.endsWith("-pi") ? { ...l, linkNetnsId: 3 } : l)),
+  (o) => ({ ...o, links: o.links.filter((l) => !l.name.endsWith("-pi")) }),
+  (o) => ({ ...o, links: o.links.filter((l) => !l.name.endsWith("-br")) }),
+  (o) => ({ ...o, links: o.links.filter((l) => !l.name.startsWith("nic")) }),
+  (o) => ({ ...o, links: o.links.filter((l) => !l.name.startsWith("pw")) }),
+  (o) => ({ ...o, links: o.links.map((l) => (l.name.startsWith("nic") ? { ...l, flags: 0, up: false } : l)) }),
+  (o) => ({ ...o, ports: o.ports.map((p) => ({ ...p, attached: false })) }),
+  (o) => ({ ...o, ports: o.ports.slice(1) }),
+  (o) => ({ ...o, ports: o.ports.map((p) => ({ ...p, config: { ...p.config, pvid: 7, mtu: 68 } })) }),
+);
+
+const runs = { numRuns: 200 };
+
+// ---- properties -------------------------------------------------------------------------------------------------------
+
+test("a plan carried out leaves nothing to do, from any state and after any drift", (t) => {
+  fc.assert(
+    fc.property(machine, wish, drift, wish, (start, first, drifted, second) => {
+      let state = start;
+      for (const [step, of] of [first, first, second].entries()) {
+        if (step === 1) state = drifted(state);
+        const { target } = compiled(of, state);
+        state = simulate(diff(target, state), state);
+        t.is(describePlan(diff(target, state)), "nothing to do");
+        t.is(describePlan(diff(compiled(of, state).target, state)), "nothing to do");
+      }
+    }),
+    runs,
+  );
+});
+
+test("a plan and its inverse lead back to the start", (t) => {
+  fc.assert(
+    fc.property(machine, wish, wish, (start, first, second) => {
+      const before = reached(first, start);
+      const plan = diff(compiled(second, before).target, before);
+      fc.pre(!plan.steps.some((s) => s.op === "delete-link" && s.before === null));
+      const after = simulate(inverse(plan), simulate(plan, before));
+      t.deepEqual(shape(after), shape(before));
+    }),
+    runs,
+  );
+});
+
+test("no step touches a link that is not ours, except to adjust a NIC that is or was an uplink", (t) => {
+  fc.assert(
+    fc.property(machine, wish, drift, wish, (start, first, drifted, second) => {
+      const state = drifted(reached(first, start));
+      const { target } = compiled(second, state);
+      const foreign = new Map(state.links.filter((l) => !isOurs(l)).map((l) => [l.name, l]));
+      const uplinks = new Set(state.ports.filter((p) => p.config.uplink).map((p) => p.ifindex));
+      for (const step of diff(target, state).steps) {
+        if (step.op === "create-link" && foreign.has(step.link.name)) return false;
+        if (step.op === "delete-link" && foreign.has(step.name)) return false;
+        const stranger = step.op === "change-link" ? foreign.get(step.name) : undefined;
+        if (stranger === undefined) continue;
+        if (target.links.get(stranger.name)?.kind !== "nic" && !uplinks.has(stranger.ifindex)) return false;
+        if (step.op === "change-link" && (step.after.alias !== undefined || step.after.name !== undefined))
+          return false;
+      }
+      return true;
+    }),
+    runs,
+  );
+  t.pass();
+});
+
+test("at every moment of a plan, no link of a cluster network sends what its NIC cannot carry", (t) => {
+  fc.assert(
+    fc.property(machine, wish, wish, (start, first, second) => {
+      let state = reached(first, start);
+      const { target } = compiled(second, state);
+      const plan = diff(target, state);
+      const nicOf = new Map(
+        [...target.links.values()].filter((l) => l.kind === "nic").map((l) => [l.clusterNetwork, l.name]),
+      );
+      const tooLarge = (o: Observed): Set<string> => {
+        const mtu = (name: string): number => o.links.find((l) => l.name === name)?.mtu ?? Number.POSITIVE_INFINITY;
+        const wrong = [...target.links.values()].filter(
+          (l) =>
+            l.kind !== "workload" &&
+            l.kind !== "nic" &&
+            o.links.some((x) => x.name === l.name) &&
+            mtu(l.name) > mtu(nicOf.get(l.clusterNetwork) ?? ""),
+        );
+        return new Set(wrong.map((l) => l.name));
+      };
+      const atStart = tooLarge(state);
+      for (const step of plan.steps) {
+        state = perform(step, state);
+        for (const name of tooLarge(state)) if (!atStart.has(name)) return false;
+      }
+      return true;
+    }),
+    runs,
+  );
+  t.pass();
+});
+
+test("ports go before links go, links come before ports are set", (t) => {
+  const rank = (step: Step): number => {
+    if (step.op === "remove-port") return 1;
+    if (step.op === "delete-link") return 2;
+    if (step.op === "create-link") return 3;
+    return step.op === "set-port" ? 4 : 0;
+  };
+  fc.assert(
+    fc.property(machine, wish, wish, (start, first, second) => {
+      const state = reached(first, start);
+      const ranks = diff(compiled(second, state).target, state)
+        .steps.map(rank)
+        .filter((r) => r > 0);
+      return ranks.every((r, i) => i === 0 || r >= (ranks[i - 1] ?? 0));
+    }),
+    runs,
+  );
+  t.pass();
+});
+
+test("after a restart the switch ids are read back from the kernel", (t) => {
+  fc.assert(
+    fc.property(machine, wish, wish, (start, first, second) => {
+      const one = compiled(first, start);
+      const state = simulate(diff(one.target, start), start);
+      const two = compiled(second, state, one.switchIds);
+      const now = simulate(diff(two.target, state), state);
+      const read = observedSwitchIds(now);
+      for (const [name, id] of read) t.is(two.switchIds.get(name), id);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+// ---- tables -----------------------------------------------------------------------------------------------------------
+
+const nic0 = link({ ifindex: 2, name: "nic0" });
+const oob = (uplink = {}) =>
+  intent(["oob"], [vlanConfig("oob", ["nic0"], uplink)], [network("vlan100", "oob", 100, true)]);
+const w = attachment("w", "oob", { mode: "access", vlan: 200 });
+const bare: Observed = { links: [nic0, workloadLink(5, w)], ports: [] };
+const lines = (plan: Plan): string[] => plan.steps.map(describe);
+
+test("first plan of a host, in words", (t) => {
+  t.deepEqual(lines(diff(compiled({ intent: oob(), attachments: [w] }, bare).target, bare)), [
+    "change nic0: up off -> on, promiscuous off -> on",
+    "create bridge oob-br, MTU 1500",
+    "create veth oob-pp and oob-pi, MTU 1500",
+    "add port oob-pp: switch 0, no PVID, VLANs 100, MTU 1500",
+    "add port pww: switch 0, PVID 200, VLANs 200, untagged 200, MTU 1500",
+    "add port nic0: switch 0, no PVID, VLANs 100,200, MTU 1500",
+  ]);
+});
+
+test("MTU grows from the NIC on, and shrinks towards it", (t) => {
+  const small = reached({ intent: oob(), attachments: [w] }, bare);
+  const grow = diff(compiled({ intent: oob({ mtu: 9000 }), attachments: [w] }, small).target, small);
+  t.deepEqual(lines(grow), [
+    "change nic0: MTU 1500 -> 9000 [blip]",
+    "change oob-br: MTU 1500 -> 9000",
+    "change oob-pp: MTU 1500 -> 9000",
+    "change oob-pi: MTU 1500 -> 9000",
+    "change port oob-pp: MTU 1500 -> 9000",
+    "change port nic0: MTU 1500 -> 9000",
+  ]);
+  const large = simulate(grow, small);
+  t.deepEqual(lines(diff(compiled({ intent: oob(), attachments: [w] }, large).target, large)), [
+    "change port oob-pp: MTU 9000 -> 1500 [blip]",
+    "change port nic0: MTU 9000 -> 1500 [blip]",
+    "change oob-pi: MTU 9000 -> 1500",
+    "change oob-pp: MTU 9000 -> 1500",
+    "change oob-br: MTU 9000 -> 1500",
+    "change nic0: MTU 9000 -> 1500 [blip]",
+  ]);
+});
+
+test("a cluster network that leaves: NIC released, ports and links removed, the orphaned workload's link too", (t) => {
+  const state = reached({ intent: oob(), attachments: [w] }, bare);
+  t.deepEqual(lines(diff(compiled({ intent: intent([]), attachments: [] }, state).target, state)), [
+    "change nic0: promiscuous on -> off",
+    "remove port oob-pp",
+    "remove port pww [outage]",
+    "remove port nic0 [outage]",
+    "delete link pww [outage]",
+    "delete bridge oob-br [outage]",
+    "delete veth oob-pp",
+  ]);
+});
+
+test("a port whose program is gone is set again; a port whose link is gone is removed", (t) => {
+  const state = reached({ intent: oob(), attachments: [w] }, bare);
+  const ports = state.ports.map((p) => (p.ifindex === 5 ? { ...p, attached: false } : p));
+  const stale = { ...(state.ports[0] ?? t.fail()), ifindex: 99, portId: 42 } as Observed["ports"][number];
+  const broken = { links: state.links, ports: [...ports, stale] };
+  t.deepEqual(lines(diff(compiled({ intent: oob(), attachments: [w] }, broken).target, broken)), [
+    "remove port 42: its link 99 is gone",
+    "change port pww: attach its program again",
+  ]);
+});
+
+test("impact: a VLAN that a workload loses is an outage, one that the uplink no longer needs is not", (t) => {
+  const state = reached({ intent: oob(), attachments: [w] }, bare);
+  const moved = { ...w, vlans: { mode: "access", vlan: 201 } as const };
+  const plan = diff(compiled({ intent: oob(), attachments: [moved] }, state).target, state);
+  t.deepEqual(lines(plan), [
+    "change port pww: PVID 200 -> 201, VLANs 200 -> 201, untagged 200 -> 201 [outage]",
+    "change port nic0: VLANs 100,200 -> 100,201",
+  ]);
+});
+
+test("a link that is right gives no step, also where this kernel lacks an attribute", (t) => {
+  const state = reached({ intent: oob(), attachments: [] }, { links: [nic0], ports: [] });
+  const links = state.links.map((l) => {
+    const { nfCallIptables: _1, nfCallIp6tables: _2, nfCallArptables: _3, ...data } = l.data;
+    return { ...l, data };
+  });
+  const plan = diff(compiled({ intent: oob(), attachments: [] }, { ...state, links }).target, { ...state, links });
+  t.is(describePlan(plan), "nothing to do");
+});
