@@ -76,6 +76,7 @@ export const errorTable = {
   PORT_IN_USE: { status: 500, cni: 999, help: "Stop what listens there, or set another --http address." },
   HTTP_NOT_LOOPBACK: { status: 500, cni: 999, help: "Set --http to 127.0.0.1, ::1 or localhost." },
   SOCKET_PATH_TOO_LONG: { status: 500, cni: 999, help: "Choose a shorter run directory." },
+  BPFFS_ABSENT: { status: 500, cni: 999, help: "Mount one: mount -t bpf bpf /sys/fs/bpf; or set another --pin-dir." },
   DIRECTORY_UNSAFE: { status: 500, cni: 999, help: "Make the directory root's own, not writable by others." },
   INTERNAL: { status: 500, cni: 999, help: "Report this with the daemon's log." },
 } as const satisfies Record<string, ErrorKind>;

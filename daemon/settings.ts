@@ -44,7 +44,8 @@ export function parseSettings(argv: readonly string[]): Settings | "help" | "ver
   if (values.help) return "help";
   if (values.version) return "version";
   const logLevel = values["log-level"];
-  if (!LOG_LEVELS.includes(logLevel)) throw new UsageError(`--log-level ${logLevel}: use one of ${LOG_LEVELS.join(", ")}`);
+  if (!LOG_LEVELS.includes(logLevel))
+    throw new UsageError(`--log-level ${logLevel}: use one of ${LOG_LEVELS.join(", ")}`);
   for (const name of ["run-dir", "state-dir", "pin-dir"] as const) {
     if (!values[name].startsWith("/")) throw new UsageError(`--${name} ${values[name]}: give an absolute path`);
   }

@@ -52,6 +52,8 @@ interface Violation {
   readonly keyword: string;
   readonly instancePath: string;
   readonly message?: string;
+  /** of a member whose name is at fault */
+  readonly propertyName?: string;
   readonly params: Readonly<Record<string, unknown>>;
 }
 
@@ -65,7 +67,7 @@ function validationMessage(error: unknown): string {
   const first = validation?.[0];
   if (first === undefined) return "the request does not fit its schema";
   const steps = first.instancePath.split("/").slice(1).map(decodePointer);
-  const extra = first.params.additionalProperty ?? first.params.missingProperty ?? first.params.propertyName;
+  const extra = first.params.additionalProperty ?? first.params.missingProperty ?? first.propertyName;
   if (typeof extra === "string") steps.push(extra);
   const path = steps.map((s, i) => (/^\d+$/.test(s) ? `[${s}]` : i === 0 ? s : `.${s}`)).join("");
   const field = path === "" ? validationContext : `${validationContext} field "${path}"`;

@@ -42,6 +42,13 @@ export interface FdbEntry {
   readonly age: number;
 }
 
+/** Addresses known in one VLAN of one switch. */
+export interface FdbCount {
+  readonly switchId: number;
+  readonly vlan: number;
+  readonly entries: number;
+}
+
 export type DatapathEvent = {
   readonly type: "fdb-move" | "fdb-learn" | "fdb-full" | "fdb-limit" | "sticky-move";
   readonly mac: string;
@@ -69,6 +76,8 @@ export interface Datapath {
   removePort(ifindex: number): Promise<void>;
   counters(): Promise<readonly PortCounters[]>;
   fdb(): Promise<readonly FdbEntry[]>;
+  /** how many addresses each VLAN of each switch has; cheap, unlike the entries themselves */
+  fdbCounts(): Promise<readonly FdbCount[]>;
   /** removes entries not seen for maxAge seconds; returns how many. Called about every 10 s. */
   age(maxAge: number): Promise<number>;
   mapUse(): Promise<readonly MapUse[]>;

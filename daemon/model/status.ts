@@ -50,6 +50,8 @@ export interface Status {
   readonly version: string;
   readonly netns: string;
   readonly startedAt: string;
+  /** URL of the HTTP listener; empty: none */
+  readonly http: string;
   readonly datapath: { readonly kind: "ebpf" | "bridge"; readonly rung: string; readonly reason: string };
   readonly ready: boolean;
   readonly configGeneration: { readonly desired: number; readonly applied: number };

@@ -8,10 +8,6 @@ export interface Observation extends Observed {
 }
 
 export async function observe(namespace: Namespace, datapath: Datapath): Promise<Observation> {
-  const [links, addresses, ports] = await Promise.all([
-    namespace.links(),
-    namespace.addresses(),
-    datapath.observe(),
-  ]);
+  const [links, addresses, ports] = await Promise.all([namespace.links(), namespace.addresses(), datapath.observe()]);
   return { links, addresses, ports };
 }

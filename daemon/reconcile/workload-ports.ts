@@ -7,25 +7,20 @@ import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Kernel, Namespace } from "../kernel/kernel.ts";
-import type { Attachment } from "../model/attachment.ts";
+import type { Attachment, Workload } from "../model/attachment.ts";
 import { samePort } from "../model/port.ts";
+import { compilePort, type SwitchContext } from "../model/ports.ts";
 import { attachmentAlias, isOurs } from "../model/target.ts";
 import { hostInterfaceName, workloadMac } from "./workload-names.ts";
 
-/** One cluster network as it is now. */
-export interface SwitchView {
-  readonly switchId: number;
-  readonly mtu: number;
-  readonly nativeVlan: number;
-}
-
 export interface WorkloadPortsHost {
-  /** BRIDGE_UNKNOWN or a condition's code if the cluster network cannot take ports */
-  switchOf(clusterNetwork: string): SwitchView;
-  /** from now on the port belongs there; the uplink's and the probe port's VLANs follow */
-  workloadComes(workload: Workload): Promise<void>;
-  /** the port is gone */
-  workloadGone(id: string): Promise<void>;
+  /** BRIDGE_UNKNOWN if there is no such switch */
+  switchOf(clusterNetwork: string): SwitchContext;
+  /** from now on the port is wanted: said before it is made, so that no round takes it for a stranger's */
+  register(workload: Workload): void;
+  unregister(id: string): void;
+  /** the uplink's VLANs follow the registered workloads */
+  refreshUplink(clusterNetwork: string): Promise<void>;
 }
 
 export class WorkloadPorts implements PortMaker {
@@ -52,17 +47,26 @@ export class WorkloadPorts implements PortMaker {
     }
     const name = hostInterfaceName(request.id);
     const mac = request.mac || workloadMac(request.id);
-    const { ifindex, peerIfindex } = await this.#createVeth(request, name, mac, mtu);
+    const workload: Workload = { ...request, hostInterface: name, mtu, state: "pending" };
+    this.#host.register(workload);
+    let created: { ifindex: number; peerIfindex: number };
     try {
-      const config = workloadPort(view, { ...request, mtu });
+      created = await this.#createVeth(request, name, mac, mtu);
+    } catch (error) {
+      this.#host.unregister(request.id);
+      throw error;
+    }
+    const { ifindex, peerIfindex } = created;
+    try {
       // All of them come to an end, also when one fails: undoing must not overtake what is still being done.
       const results = await Promise.allSettled([
         this.#macOf(ifindex),
-        this.#datapath.setPort(ifindex, config),
-        this.#host.workloadChanged(request.clusterNetwork, request.id, request.vlans),
+        this.#datapath.setPort(ifindex, compilePort(workload, view).config),
+        this.#host.refreshUplink(request.clusterNetwork),
         this.#bringUp(request, peerIfindex),
       ]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
+      this.#host.register({ ...workload, state: "ready" });
       const hostMac = results[0].status === "fulfilled" ? results[0].value : "";
       return { hostInterface: name, hostIfindex: ifindex, hostMac, containerIfindex: peerIfindex, mac, mtu };
     } catch (error) {
@@ -71,16 +75,15 @@ export class WorkloadPorts implements PortMaker {
     }
   }
 
-  async unmake(
-    attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">,
-  ): Promise<void> {
+  async unmake(attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">): Promise<void> {
     const { hostIfindex: ifindex, hostInterface: name } = attachment;
+    this.#host.unregister(attachment.id); // first: that the link goes is what we want, no drift
     // The record may be older than the link: an index that was given out again must not take a stranger's link with it.
     const link = ifindex > 0 ? await this.#namespace.link({ ifindex }) : await this.#namespace.link({ name });
     if (link && link.name === name && isOurs(link)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
     const gone = link?.ifindex ?? ifindex;
     if (gone > 0 && (!link || isOurs(link))) await this.#datapath.removePort(gone);
-    await this.#host.workloadChanged(attachment.clusterNetwork, attachment.id, null);
+    await this.#host.refreshUplink(attachment.clusterNetwork);
   }
 
   async verify(attachment: Attachment): Promise<readonly string[]> {
@@ -90,7 +93,7 @@ export class WorkloadPorts implements PortMaker {
     if (!isOurs(link)) problems.push(`${link.name} does not carry our alias`);
     if (!link.up) problems.push(`${link.name} is down`);
     const view = this.#host.switchOf(attachment.clusterNetwork);
-    const wanted = workloadPort(view, attachment);
+    const wanted = compilePort(attachment, view).config;
     const found = await this.#datapath.inspect(attachment.hostIfindex);
     if (!found) return [...problems, `${link.name} is not a port of the switch`];
     if (!found.attached) problems.push(`the switch's program does not hang on ${link.name}`);

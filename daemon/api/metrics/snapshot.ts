@@ -1,7 +1,8 @@
 /** One reading of all sources for one scrape. A source that fails takes only its own metrics with it. */
 import type { MapUse, PortCounters } from "../../datapath/datapath.ts";
 import type { PortStatus, Status } from "../../model/status.ts";
-import type { FdbCount, MetricSources } from "./sources.ts";
+import type { FdbCount } from "../../datapath/datapath.ts";
+import type { MetricSources } from "./sources.ts";
 
 export interface Snapshot {
   readonly ports: readonly PortStatus[];

@@ -1,12 +1,6 @@
 /** Where metrics come from: each is asked once a scrape, all of them at the same time. */
+import type { FdbCount } from "../../datapath/datapath.ts";
 import type { Backend } from "../backend.ts";
-
-/** Addresses known in one VLAN of one switch. */
-export interface FdbCount {
-  readonly switchId: number;
-  readonly vlan: number;
-  readonly entries: number;
-}
 
 export interface MetricSources extends Pick<Backend, "counters" | "ports" | "status" | "mapUse"> {
   /** Counts, not entries: a full table has 65,536 of them. Ageing reads the table anyway and may keep the counts. */

@@ -1,5 +1,9 @@
 /** JSON Schemas of the attach API. They validate, serialise, type the handlers and make the OpenAPI document. */
+import type { AttachRequest } from "../backend.ts";
+import type { AttachmentView } from "../views.ts";
 import { errorSchema } from "./error.ts";
+
+type Members<T> = Readonly<Record<keyof T, object>>;
 
 const ATTACHMENT_ID = "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}/[!-.0-9;-~]{1,15}$";
 
@@ -41,7 +45,7 @@ export const attachRequestSchema = {
       items: { type: "string", pattern: "^[0-9a-fA-F:.]{2,45}/[0-9]{1,3}$" },
       description: "static addresses with prefix length; none: layer 2 only",
     },
-  },
+  } satisfies Members<AttachRequest>,
 } as const;
 
 export const attachmentSchema = {
@@ -95,7 +99,7 @@ export const attachmentSchema = {
     state: { type: "string", enum: ["pending", "ready"] },
     origin: { type: "string", enum: ["api", "cni"] },
     createdAt: { type: "string", description: "ISO 8601" },
-  },
+  } satisfies Members<AttachmentView>,
 } as const;
 
 export const attachmentListSchema = {

@@ -1,4 +1,14 @@
-/** JSON Schemas of what can be read: status, ports, networks, FDB, health. Members mirror daemon/model/status.ts. */
+/**
+ * JSON Schemas of what can be read: status, ports, networks, FDB, health. An answer has the members of its schema and no
+ * others, so the compiler checks that every member of the model has one.
+ */
+import type { PortCounters, VlanCounters } from "../../datapath/datapath.ts";
+import type { ProbeReport } from "../../model/probe.ts";
+import type { ClusterNetworkStatus, NetworkStatus, Status } from "../../model/status.ts";
+import type { Condition } from "../../model/target.ts";
+import type { FdbView, PortView } from "../views.ts";
+
+type Members<T> = Readonly<Record<keyof T, object>>;
 
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
@@ -22,7 +32,7 @@ const probeSchema = {
     lastSuccess: { type: ["string", "null"] },
     attempts: integer,
     failures: integer,
-  },
+  } satisfies Members<ProbeReport>,
 } as const;
 
 export const networkSchema = {
@@ -38,7 +48,7 @@ export const networkSchema = {
     up: flag,
     ports: integer,
     probes: { type: "array", items: probeSchema },
-  },
+  } satisfies Members<NetworkStatus>,
 } as const;
 
 const clusterNetworkSchema = {
@@ -53,7 +63,7 @@ const clusterNetworkSchema = {
     ready: flag,
     mtu: integer,
     nativeVlan: integer,
-  },
+  } satisfies Members<ClusterNetworkStatus>,
 } as const;
 
 export const statusSchema = {
@@ -63,6 +73,7 @@ export const statusSchema = {
     version: text,
     netns: text,
     startedAt: text,
+    http: text,
     datapath: {
       type: "object",
       additionalProperties: false,
@@ -78,9 +89,13 @@ export const statusSchema = {
     networks: { type: "array", items: networkSchema },
     conditions: {
       type: "array",
-      items: { type: "object", additionalProperties: false, properties: { code: text, object: text, message: text } },
+      items: {
+        type: "object",
+        additionalProperties: false,
+        properties: { code: text, object: text, message: text } satisfies Members<Condition>,
+      },
     },
-  },
+  } satisfies Members<Status>,
 } as const;
 
 export const networksSchema = {
@@ -102,7 +117,13 @@ const countersSchema = {
       items: {
         type: "object",
         additionalProperties: false,
-        properties: { vlan: integer, rxPackets: counter, rxBytes: counter, txPackets: counter, txBytes: counter },
+        properties: {
+          vlan: integer,
+          rxPackets: counter,
+          rxBytes: counter,
+          txPackets: counter,
+          txBytes: counter,
+        } satisfies Members<VlanCounters>,
       },
     },
     drops: { type: "object", additionalProperties: counter, description: "by reason" },
@@ -111,7 +132,7 @@ const countersSchema = {
     fdbLimitHits: counter,
     fdbFull: counter,
     learned: integer,
-  },
+  } satisfies Members<Omit<PortCounters, "ifindex">>,
 } as const;
 
 export const portsSchema = {
@@ -138,7 +159,7 @@ export const portsSchema = {
           carrier: flag,
           attached: flag,
           counters: countersSchema,
-        },
+        } satisfies Members<PortView>,
       },
     },
   },
@@ -161,7 +182,7 @@ export const fdbSchema = {
           ifindex: integer,
           static: flag,
           age: { ...number, description: "s since it was last seen" },
-        },
+        } satisfies Members<FdbView>,
       },
     },
   },

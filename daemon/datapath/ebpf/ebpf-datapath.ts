@@ -6,11 +6,12 @@ import { release } from "node:os";
 import type { Kernel, Namespace } from "../../kernel/kernel.ts";
 import type { PortConfig } from "../../model/port.ts";
 import type { ObservedPort } from "../../model/target.ts";
-import type { Datapath, DatapathEvent, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
+import type { Datapath, DatapathEvent, FdbCount, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
 import { type ClockSample, TickClock } from "./ageing.ts";
 import type { Domain, FloodList } from "./flood-lists.ts";
 import { chooseHook, type Hook } from "./hook.ts";
-import { ABI_VERSION, checkAbi, decodeEvent, FLOOD_MAX, MAX_PORTS, SLOTS_MAX, TICK_SHIFT } from "./layout.ts";
+import { checkAbi } from "./abi-table.ts";
+import { ABI_VERSION, decodeEvent, FLOOD_MAX, MAX_PORTS, SLOTS_MAX, TICK_SHIFT } from "./layout.ts";
 import { pinPaths, type PinPaths } from "./pins.ts";
 import { type PortEntry, PortTable } from "./port-table.ts";
 import { SwitchMaps } from "./switch-maps.ts";
@@ -182,6 +183,11 @@ export class EbpfDatapath implements Datapath {
       isStatic,
       age: isStatic ? 0 : this.#clock.age(tick),
     }));
+  }
+
+  async fdbCounts(): Promise<readonly FdbCount[]> {
+    const counts = await this.#maps.countFdb();
+    return [...counts].map(([domain, entries]) => ({ switchId: domain >>> 12, vlan: domain & 0xfff, entries }));
   }
 
   async age(maxAge: number): Promise<number> {

@@ -36,7 +36,8 @@ export async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
 }
 
 export async function chooseHook(bpf: Bpf, program: BpfProgram, pins: PinPaths): Promise<{ hook: Hook; rung: Rung }> {
-  if (await hasTcx(bpf, program)) return { hook: new TcxHook(bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
+  if (await hasTcx(bpf, program))
+    return { hook: new TcxHook(bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
   return {
     hook: new ClsactHook(bpf, program),
     rung: { name: "clsact+peer", reason: "the kernel has no tcx (Linux 6.6)" },

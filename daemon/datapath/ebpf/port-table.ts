@@ -60,7 +60,10 @@ export class PortTable {
     if (freshSlots) {
       const range = this.#slots.allocate(config.allowed.count);
       if (!range) {
-        throw new PortwrightError("COUNTERS_EXHAUSTED", `no room to count ${config.allowed.count} more VLANs of a port`);
+        throw new PortwrightError(
+          "COUNTERS_EXHAUSTED",
+          `no room to count ${config.allowed.count} more VLANs of a port`,
+        );
       }
       slots = range;
       if (before) this.#slots.release(before.slots);

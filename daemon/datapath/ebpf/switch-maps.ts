@@ -5,7 +5,7 @@
  */
 import type { Bpf, Kernel } from "../../kernel/kernel.ts";
 import type { ClockSample } from "./ageing.ts";
-import type { FloodList } from "./flood-lists.ts";
+import type { Domain, FloodList } from "./flood-lists.ts";
 import * as layout from "./layout.ts";
 import type { PortEntry } from "./port-table.ts";
 import type { SwitchObject } from "./switch-object.ts";
@@ -87,8 +87,7 @@ export class SwitchMaps {
     const { keys, values, count } = await this.#bpf.readAll(this.#object.maps.flood);
     const lists = new Map<number, FloodList>();
     const { valueSize } = this.#object.maps.flood;
-    for (let i = 0; i < count; i++)
-      lists.set(layout.decodeU32(keys, i * 4), layout.decodeFlood(values, i * valueSize));
+    for (let i = 0; i < count; i++) lists.set(layout.decodeU32(keys, i * 4), layout.decodeFlood(values, i * valueSize));
     return lists;
   }
 
@@ -150,6 +149,17 @@ export class SwitchMaps {
       ...layout.decodeFdbKey(keys, i * 8),
       ...layout.decodeFdbEntry(values, i * 8),
     }));
+  }
+
+  /** entries by domain, without making an object of each */
+  async countFdb(): Promise<Map<Domain, number>> {
+    const { keys, count } = await this.#bpf.readAll(this.#object.maps.fdb);
+    const counts = new Map<Domain, number>();
+    for (let i = 0; i < count; i++) {
+      const domain = (keys[i * 8] as number) | ((keys[i * 8 + 1] as number) << 8); // as decodeFdbKey reads it
+      counts.set(domain, (counts.get(domain) ?? 0) + 1);
+    }
+    return counts;
   }
 
   async sweepFdb(sweep: layout.Sweep): Promise<{ removed: number; kept: number }> {

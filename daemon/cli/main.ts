@@ -1,0 +1,51 @@
+/** The program portwright: one file a command. */
+import { PortwrightError } from "../errors.ts";
+import { VERSION } from "../version.ts";
+import { commands } from "./commands.ts";
+
+const EX_USAGE = 64;
+
+function help(): string {
+  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  return [
+    "portwright: the layer-2 networks of this host",
+    "",
+    "usage: portwright COMMAND [options]",
+    "",
+    ...rows,
+    "",
+    "portwright COMMAND --help tells a command's options.",
+    "",
+  ].join("\n");
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(help());
+    return 0;
+  }
+  if (name === "--version") {
+    process.stdout.write(`portwright ${VERSION}\n`);
+    return 0;
+  }
+  const command = commands[name];
+  if (!command) {
+    process.stderr.write(`portwright: there is no command "${name}"\n\n${help()}`);
+    return EX_USAGE;
+  }
+  if (rest.includes("--help")) {
+    process.stdout.write(command.help);
+    return 0;
+  }
+  return await command.run(rest);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const text =
+    error instanceof PortwrightError ? error.toString() : error instanceof Error ? error.message : String(error);
+  process.stderr.write(`portwright: ${text}\n`);
+  process.exitCode = (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS") ? EX_USAGE : 1;
+}

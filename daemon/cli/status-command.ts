@@ -1,0 +1,48 @@
+/** `portwright status`: what the daemon says of itself, as text or as it came. */
+import { parseArgs } from "node:util";
+import type { PortView } from "../api/views.ts";
+import { getJson } from "../client/get-json.ts";
+import { textTable } from "../client/text-table.ts";
+import { portLines, probeLines } from "../client/views.ts";
+import type { Status } from "../model/status.ts";
+
+export async function statusCommand(args: readonly string[], defaultSocket: string): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { socket: { type: "string", default: defaultSocket }, json: { type: "boolean", default: false } },
+  });
+  const [status, { ports }] = await Promise.all([
+    getJson<Status>(values.socket, "/v1/status"),
+    getJson<{ ports: PortView[] }>(values.socket, "/v1/ports"),
+  ]);
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify({ ...status, ports }, null, 2)}\n`);
+    return status.ready ? 0 : 1;
+  }
+  const { datapath, configGeneration: generation } = status;
+  const lines = [
+    `portwrightd ${status.version}, since ${status.startedAt}, namespace ${status.netns}, ${status.ready ? "ready" : "NOT READY"}`,
+    `datapath ${datapath.kind}, ${datapath.rung}${datapath.reason === "" ? "" : ` (${datapath.reason})`}`,
+    `configuration ${generation.applied} of ${generation.desired} in force`,
+    "",
+    ...textTable(
+      ["cluster network", "bridge", "uplink", "by", "MTU", "native", "state"],
+      status.clusterNetworks.map((c) => [
+        c.name,
+        c.bridge,
+        c.uplink || "-",
+        c.uplinkKind,
+        String(c.mtu),
+        String(c.nativeVlan),
+        c.ready ? "ready" : "not ready",
+      ]),
+    ),
+    "",
+    ...probeLines(status),
+    "",
+    ...portLines(ports, new Map()),
+    ...status.conditions.map(({ code, object, message }) => `\n${object}: ${message} [${code}]`),
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+  return status.ready ? 0 : 1;
+}

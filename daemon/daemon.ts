@@ -1,0 +1,336 @@
+/**
+ * The daemon: everything put together, in the order of a start, and taken apart in the reverse. Each room knows only
+ * the interfaces of its neighbours; this file knows them all.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { AttachRequest, Backend, PortwrightEvent } from "./api/backend.ts";
+import { createMetrics, type Metrics } from "./api/metrics/registry.ts";
+import { AttachService } from "./attach/attach-service.ts";
+import type { CniReply, CniRequest } from "./attach/cni-request.ts";
+import { DeleteQueue } from "./attach/delete-queue.ts";
+import { currentEpoch } from "./attach/epoch.ts";
+import { RecordFiles } from "./attach/record-files.ts";
+import { Records } from "./attach/records.ts";
+import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
+import { HostWatch } from "./host-watch.ts";
+import { loadIntent } from "./intent/intent.ts";
+import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
+import type { Log } from "./log.ts";
+import type { PortStatus, Status } from "./model/status.ts";
+import type { Condition } from "./model/target.ts";
+import { bpfObjectFile } from "./package-files.ts";
+import { preparePinRoot } from "./pin-root.ts";
+import { Prober } from "./probe/prober.ts";
+import { probeTargets } from "./probe-targets.ts";
+import type { Observation } from "./reconcile/observer.ts";
+import { Reconciler } from "./reconcile/reconciler.ts";
+import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } from "./reconcile/report.ts";
+import { WorkloadPorts } from "./reconcile/workload-ports.ts";
+import type { Settings } from "./settings.ts";
+import { VERSION } from "./version.ts";
+
+/** s that an address may stay unseen before it is forgotten, and between two looks: the Linux bridge's own figures */
+const FDB_MAX_AGE = 300;
+const AGEING_INTERVAL_MS = 10_000;
+/** A round now and then although nothing was reported: what makes no event (a program taken off its hook) is seen so. */
+const ROUND_INTERVAL_MS = 30_000;
+
+export class Daemon implements Backend {
+  readonly #settings: Settings;
+  readonly #log: Log;
+  readonly #handle: NetnsHandle;
+  readonly #namespace: Namespace;
+  readonly #datapath: EbpfDatapath;
+  readonly #reconciler: Reconciler;
+  readonly #attach: AttachService;
+  readonly #prober: Prober;
+  readonly #watch: HostWatch;
+  readonly #metrics: Metrics;
+  readonly #listeners = new Set<(event: PortwrightEvent) => void>();
+  readonly #startedAt = new Date().toISOString();
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** URL of the HTTP listener, once it is there */
+  httpAddress: string | null = null;
+  #observing: Promise<Observation> | null = null;
+  #conditions: readonly Condition[] = [];
+  #intentError: Condition | null = null;
+
+  /** Resolves when the host is as wanted and attach requests can be taken. */
+  static async start(settings: Settings, kernel: Kernel, log: Log): Promise<Daemon> {
+    const handle = settings.netns === null ? kernel.ownNetns() : kernel.openNetns(settings.netns);
+    const undo: (() => unknown)[] = [() => handle.close()];
+    try {
+      preparePinRoot(kernel, settings.pinRoot);
+      const namespace = await kernel.enter(handle);
+      undo.push(() => namespace.close());
+      const datapath = await EbpfDatapath.open({
+        kernel,
+        namespace,
+        pinRoot: settings.pinRoot,
+        objectFile: bpfObjectFile(),
+      });
+      undo.push(() => datapath.close());
+      const self = new Daemon(settings, kernel, log, handle, namespace, datapath);
+      undo.push(() => self.#stopWork());
+      await self.#begin();
+      return self;
+    } catch (error) {
+      for (const step of undo.toReversed()) await step();
+      throw error;
+    }
+  }
+
+  private constructor(
+    settings: Settings,
+    kernel: Kernel,
+    log: Log,
+    handle: NetnsHandle,
+    namespace: Namespace,
+    datapath: EbpfDatapath,
+  ) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#handle = handle;
+    this.#namespace = namespace;
+    this.#datapath = datapath;
+    this.#metrics = createMetrics({
+      sources: {
+        counters: () => this.counters(),
+        ports: () => this.ports(),
+        status: () => this.status(),
+        mapUse: () => this.mapUse(),
+        fdbCounts: () => datapath.fdbCounts(),
+      },
+      version: VERSION,
+      onError: (source, error) => log.warn({ source, error }, "a source of metrics failed"),
+    });
+    const { meters } = this.#metrics;
+    this.#reconciler = new Reconciler({
+      namespace,
+      datapath,
+      log,
+      meters,
+      onConditions: (conditions) => this.#tellConditions(conditions),
+    });
+    this.#prober = new Prober({
+      openSocket: (options, onFrames) => namespace.openPacketSocket(options, onFrames),
+      log,
+      meters: {
+        added: () => undefined,
+        attempted: ({ network, probe, success, reason, rtt }) =>
+          meters.countProbe(network, probe, success ? "success" : (reason ?? "probe-error"), rtt),
+        removed: () => undefined,
+      },
+      onReport: ({ network, probe, success, reason }) =>
+        this.#emit({ type: "probe", time: now(), network, probe, success, reason: reason ?? "" }),
+    });
+    this.#watch = new HostWatch({
+      namespace,
+      reconciler: this.#reconciler,
+      log,
+      meters,
+      onLink: (type, device) => this.#emit({ type, time: now(), device }),
+      onRound: () => this.#afterRound(),
+    });
+    mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
+    this.#attach = new AttachService({
+      portMaker: new WorkloadPorts(kernel, namespace, datapath, this.#reconciler),
+      records: new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log),
+      deleteQueue: new DeleteQueue(join(settings.stateDirectory, "deletes")),
+      kernel,
+      host: { handle, link: (ref) => namespace.link(ref) },
+      intent: () => this.#reconciler.intent,
+      epoch: currentEpoch(handle),
+      log,
+      onEvent: (type, attachment) => this.#emit({ type, time: now(), attachment }),
+      onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
+    });
+    datapath.onEvents((events) => {
+      for (const event of events) this.#emit({ type: "fdb", time: now(), event });
+    });
+  }
+
+  async #begin(): Promise<void> {
+    for (const attachment of this.#attach.list()) {
+      if (attachment.state === "ready") this.#reconciler.register(attachment);
+    }
+    await this.#watch.start();
+    await this.#reconciler.setIntent(await this.#loadIntent());
+    await this.#afterRound();
+    await this.#attach.recover();
+    this.#timers.push(
+      setInterval(() => void this.#age(), AGEING_INTERVAL_MS),
+      setInterval(() => this.#watch.ask("interval"), ROUND_INTERVAL_MS),
+    );
+  }
+
+  /** Reads the intent again; what cannot be read leaves the intent as it is, and says so. */
+  async reload(): Promise<void> {
+    try {
+      const intent = await this.#loadIntent();
+      this.#intentError = null;
+      await this.#reconciler.setIntent(intent);
+      await this.#afterRound();
+      this.#log.info({ generation: this.#reconciler.generation.applied }, "intent read again");
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#intentError = { code: "INTENT_INVALID", object: "Intent", message };
+      this.#log.error({ error }, "the intent cannot be read; the last one stays in force");
+    }
+  }
+
+  /** What is pinned goes on switching. */
+  async close(): Promise<void> {
+    await this.#stopWork();
+    await this.#datapath.close();
+    await this.#namespace.close();
+    this.#handle.close();
+  }
+
+  // ---- Backend
+
+  attach(request: AttachRequest) {
+    return this.#attach.attach(request);
+  }
+  detach(id: string): Promise<void> {
+    return this.#attach.detach(id);
+  }
+  attachments() {
+    return this.#attach.list();
+  }
+  cni(request: CniRequest): Promise<CniReply> {
+    return this.#attach.cni(request);
+  }
+  counters() {
+    return this.#datapath.counters();
+  }
+  fdb() {
+    return this.#datapath.fdb();
+  }
+  mapUse() {
+    return this.#datapath.mapUse();
+  }
+  get metrics() {
+    return this.#metrics.registry;
+  }
+  get meters() {
+    return this.#metrics.meters;
+  }
+
+  subscribe(listener: (event: PortwrightEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async ports(): Promise<readonly PortStatus[]> {
+    return portStatuses(await this.#facts());
+  }
+
+  async status(): Promise<Status> {
+    const facts = await this.#facts();
+    const clusterNetworks = clusterNetworkStatuses(facts);
+    const { ok } = this.#readiness(facts.conditions);
+    return {
+      version: VERSION,
+      netns: this.#settings.netns ?? "own",
+      startedAt: this.#startedAt,
+      http: this.httpAddress ?? "",
+      datapath: { kind: "ebpf", rung: this.#datapath.rung.name, reason: this.#datapath.rung.reason },
+      ready: ok,
+      configGeneration: this.#reconciler.generation,
+      clusterNetworks,
+      networks: networkStatuses(facts, clusterNetworks),
+      conditions: facts.conditions,
+    };
+  }
+
+  /** The kernel thread answers, or this does not resolve and the watchdog draws its conclusion. */
+  async healthy() {
+    await this.#namespace.link({ name: "lo" });
+    return { ok: true, reasons: [] };
+  }
+
+  ready() {
+    return Promise.resolve(this.#readiness(this.#allConditions()));
+  }
+
+  // ---- inside
+
+  async #facts(): Promise<Facts> {
+    // Status, ports and metrics ask at the same moment in a scrape: one look serves them all.
+    this.#observing ??= this.#reconciler.observe().finally(() => {
+      this.#observing = null;
+    });
+    const { links, ports } = await this.#observing;
+    return {
+      intent: this.#reconciler.intent,
+      contexts: this.#reconciler.last?.compiled.contexts ?? new Map(),
+      workloads: [...this.#reconciler.workloads.values()],
+      links,
+      ports,
+      probes: this.#prober.reports(),
+      conditions: this.#allConditions(),
+    };
+  }
+
+  #allConditions(): readonly Condition[] {
+    return this.#intentError ? [this.#intentError, ...this.#conditions] : this.#conditions;
+  }
+
+  #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {
+    if (!this.#reconciler.last) return { ok: false, reasons: ["the first round is not done"] };
+    const reasons = conditions.map(({ object, message }) => `${object}: ${message}`);
+    return { ok: reasons.length === 0, reasons };
+  }
+
+  async #loadIntent() {
+    const { intent, nodeName } = this.#settings;
+    return await loadIntent(intent, { nodeName, nodeLabels: {} });
+  }
+
+  async #afterRound(): Promise<void> {
+    const links = await this.#namespace.links();
+    const contexts = this.#reconciler.last?.compiled.contexts ?? new Map();
+    this.#prober.setTargets(
+      probeTargets(this.#reconciler.intent.networks.values(), contexts, links, (name) => this.#watch.hasCarrier(name)),
+    );
+  }
+
+  async #age(): Promise<void> {
+    try {
+      await this.#datapath.age(FDB_MAX_AGE);
+    } catch (error) {
+      this.#log.error({ error }, "ageing failed");
+    }
+  }
+
+  async #stopWork(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#attach.close();
+    await this.#prober.close();
+    await this.#watch.close();
+  }
+
+  #tellConditions(conditions: readonly Condition[]): void {
+    const known = new Set(this.#conditions.map(keyOf));
+    for (const condition of conditions) {
+      if (known.has(keyOf(condition))) continue;
+      this.#log.warn(condition, "condition");
+      this.#emit({ type: "condition", time: now(), ...condition });
+    }
+    this.#conditions = conditions;
+  }
+
+  #emit(event: PortwrightEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function keyOf({ code, object, message }: Condition): string {
+  return `${code} ${object} ${message}`;
+}
+
+function now(): string {
+  return new Date().toISOString();
+}

@@ -1,0 +1,92 @@
+/** The daemon as a child process, as systemd would run it, and what it said if it did not come up. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { getJson } from "../client/get-json.ts";
+
+export interface DaemonPaths {
+  /** dist/portwrightd.mjs */
+  readonly program: string;
+  readonly intent: string;
+  readonly netns: string;
+  readonly runDirectory: string;
+  readonly stateDirectory: string;
+  readonly pinRoot: string;
+}
+
+const START_LIMIT_MS = 20_000;
+const STOP_LIMIT_MS = 10_000;
+
+export class DaemonProcess {
+  readonly #child: ChildProcess;
+  #log = "";
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    const keep = (chunk: Buffer): void => {
+      this.#log = (this.#log + chunk.toString("utf8")).slice(-20_000);
+    };
+    child.stdout?.on("data", keep);
+    child.stderr?.on("data", keep);
+  }
+
+  /** Resolves when the daemon answers that it is ready. */
+  static async start(paths: DaemonPaths): Promise<DaemonProcess> {
+    const child = spawn(
+      process.execPath,
+      [
+        paths.program,
+        ...["--intent", paths.intent],
+        ...["--netns", paths.netns],
+        ...["--run-dir", paths.runDirectory],
+        ...["--state-dir", paths.stateDirectory],
+        ...["--pin-dir", paths.pinRoot],
+        ...["--http", "127.0.0.1:0"],
+      ],
+      // Its own process group: Ctrl-C is for the demo, which ends the daemon in its turn.
+      { stdio: ["ignore", "pipe", "pipe"], detached: true },
+    );
+    const self = new DaemonProcess(child);
+    try {
+      await self.#ready(`${paths.runDirectory}/read.sock`);
+    } catch (error) {
+      await self.stop();
+      throw error;
+    }
+    return self;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** the last of what it logged */
+  get log(): string {
+    return this.#log;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exit = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    const patience = setTimeout(() => this.#child.kill("SIGKILL"), STOP_LIMIT_MS);
+    await exit;
+    clearTimeout(patience);
+  }
+
+  async #ready(socket: string): Promise<void> {
+    const limit = Date.now() + START_LIMIT_MS;
+    for (;;) {
+      if (this.#child.exitCode !== null) throw new Error(`the daemon ended by itself:\n${this.#log}`);
+      try {
+        await getJson(socket, "/readyz");
+        return;
+      } catch (error) {
+        if (Date.now() > limit) {
+          throw new Error(`the daemon is not ready after ${START_LIMIT_MS / 1000} s: ${String(error)}\n${this.#log}`);
+        }
+      }
+      await sleep(50);
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/** The program portwrightd: arguments, signals, and what systemd is told. */
+import { startApi } from "./api/server.ts";
+import { Daemon } from "./daemon.ts";
+import { PortwrightError } from "./errors.ts";
+import { isKernelError } from "./kernel/kernel-error.ts";
+import { nativeKernel } from "./kernel/native.ts";
+import { createLog } from "./log.ts";
+import { createNotifier } from "./notify.ts";
+import { HELP, parseSettings, UsageError } from "./settings.ts";
+import { VERSION } from "./version.ts";
+
+/** exit codes of systemd.exec(5) and sysexits: 64 wrong usage, 78 configuration, 71 the system said no */
+const EX_USAGE = 64;
+const EX_OSERR = 71;
+const EX_CONFIG = 78;
+
+async function main(): Promise<void> {
+  const settings = parseSettings(process.argv.slice(2));
+  if (settings === "help") return void process.stdout.write(HELP);
+  if (settings === "version") return void process.stdout.write(`portwrightd ${VERSION}\n`);
+
+  const log = createLog({ level: settings.logLevel });
+  const kernel = nativeKernel();
+  const notifier = await createNotifier({ kernel, log });
+  const begun = performance.now();
+  const daemon = await Daemon.start(settings, kernel, log);
+  const api = await startApi({
+    backend: daemon,
+    kernel,
+    runDirectory: settings.runDirectory,
+    http: settings.http,
+    log,
+    version: VERSION,
+    onRejected: (reason) => daemon.meters.countRejected(reason),
+  }).catch(async (error: unknown) => {
+    await daemon.close();
+    throw error;
+  });
+  daemon.httpAddress = api.addresses.http;
+  notifier.ready();
+  log.info({ version: VERSION, ms: Math.round(performance.now() - begun), ...api.addresses }, "ready");
+
+  const interval = notifier.watchdogInterval();
+  const watchdog =
+    interval === null
+      ? undefined
+      : setInterval(() => void daemon.healthy().then(() => notifier.watchdog()), interval / 3);
+  let ending = false;
+  const end = async (signal: string): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    notifier.stopping();
+    log.info({ signal }, "ending; the switch goes on");
+    clearInterval(watchdog);
+    await api.close();
+    await daemon.close();
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      end(signal).catch((error: unknown) => {
+        log.fatal({ error }, "ending failed");
+        process.exitCode = 1;
+      });
+    });
+  }
+  process.on("SIGHUP", () => {
+    notifier.reloading();
+    void daemon.reload().then(() => notifier.ready());
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** One clear sentence each; only what nobody foresaw shows its stack. */
+function report(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`portwrightd: ${error.message}\n`);
+    return EX_USAGE;
+  }
+  if (error instanceof PortwrightError) {
+    process.stderr.write(`portwrightd: ${error.toString()}\n`);
+    return error.code.startsWith("INTENT_") ? EX_CONFIG : EX_OSERR;
+  }
+  if (isKernelError(error)) {
+    process.stderr.write(`portwrightd: the kernel refused: ${error.message}\n`);
+    return EX_OSERR;
+  }
+  process.stderr.write(`portwrightd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 1;
+}

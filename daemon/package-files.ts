@@ -1,0 +1,26 @@
+/** Where the built parts lie, from the sources as from a bundle. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The directory with package.json. */
+export function packageRoot(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let directory = start; ; directory = dirname(directory)) {
+    if (existsSync(join(directory, "package.json"))) return directory;
+    if (directory === dirname(directory)) throw new Error(`no package.json above ${start}`);
+  }
+}
+
+export function bpfObjectFile(): string {
+  return join(packageRoot(), "build/bpf/switch.bpf.o");
+}
+export function cniPluginFile(): string {
+  return join(packageRoot(), "build/cni/portwright");
+}
+export function daemonProgram(): string {
+  return join(packageRoot(), "dist/portwrightd.mjs");
+}
+export function demoIntentFile(): string {
+  return join(packageRoot(), "config/demo.yaml");
+}

@@ -1,0 +1,23 @@
+/** The directory that pins live in: on the bpffs that systemd mounts, or on one of its own that is mounted here. */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { PortwrightError } from "./errors.ts";
+import type { Kernel } from "./kernel/kernel.ts";
+
+/** sysfs takes no directories: /sys/fs/bpf without its bpffs is no place to make one in. */
+export function preparePinRoot(kernel: Pick<Kernel, "isBpffs" | "mountBpffs">, directory: string): void {
+  const onBpffs = kernel.isBpffs(directory) || kernel.isBpffs(dirname(directory));
+  try {
+    mkdirSync(directory, { recursive: !onBpffs, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EEXIST") {
+      throw new PortwrightError(
+        "BPFFS_ABSENT",
+        `cannot make ${directory} (${code}), and no bpffs is mounted at ${dirname(directory)}`,
+        { cause: error },
+      );
+    }
+  }
+  if (!onBpffs) kernel.mountBpffs(directory);
+}

@@ -1,0 +1,179 @@
+/**
+ * Keeps the host as intent and attachments want it: observe, compile, diff, apply; at start, when intent changes, when
+ * the kernel reports that something moved, and now and then in case it did not. An attach does not wait for that round:
+ * it makes its own port and has the uplink's VLANs refreshed.
+ */
+import type { Datapath } from "../datapath/datapath.ts";
+import { PortwrightError } from "../errors.ts";
+import type { Namespace } from "../kernel/kernel.ts";
+import type { Log } from "../log.ts";
+import type { Workload } from "../model/attachment.ts";
+import { type Compiled, compile } from "../model/compile.ts";
+import { diff } from "../model/diff.ts";
+import { describe } from "../model/describe.ts";
+import type { Plan } from "../model/plan.ts";
+import { membership, samePort } from "../model/port.ts";
+import { compileUplinkPort, probedVlans, type SwitchContext } from "../model/ports.ts";
+import { DEFAULT_NATIVE_VLAN, type Intent } from "../model/resources.ts";
+import { observedSwitchIds } from "../model/switch-ids.ts";
+import type { Condition, TargetPort } from "../model/target.ts";
+import { VlanDemand } from "../model/vlan-demand.ts";
+import { VlanSet } from "../model/vlan-set.ts";
+import { apply, type StepFailure } from "./apply.ts";
+import { Mutex } from "./mutex.ts";
+import { type Observation, observe } from "./observer.ts";
+import type { WorkloadPortsHost } from "./workload-ports.ts";
+
+export interface ReconcileMeters {
+  countReconcile(result: "applied" | "unchanged" | "failed", seconds: number): void;
+  setDrift(objects: number): void;
+}
+
+export interface ReconcilerOptions {
+  readonly namespace: Namespace;
+  readonly datapath: Datapath;
+  readonly log: Log;
+  readonly meters: ReconcileMeters;
+  readonly onConditions?: (conditions: readonly Condition[]) => void;
+}
+
+export interface Round {
+  readonly compiled: Compiled;
+  readonly plan: Plan;
+  readonly failures: readonly StepFailure[];
+}
+
+const emptyIntent: Intent = { clusterNetworks: new Map(), vlanConfigs: new Map(), networks: new Map() };
+
+export class Reconciler implements WorkloadPortsHost {
+  readonly #options: ReconcilerOptions;
+  readonly #mutex = new Mutex();
+  readonly #workloads = new Map<string, Workload>();
+  /** what each of them was counted with */
+  readonly #counted = new Map<string, VlanSet>();
+  /** VLANs that the registered workloads use, by cluster network */
+  readonly #demands = new Map<string, VlanDemand>();
+  #intent: Intent = emptyIntent;
+  #generation = { desired: 0, applied: 0 };
+  #last: Round | null = null;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  get intent(): Intent {
+    return this.#intent;
+  }
+  get workloads(): ReadonlyMap<string, Workload> {
+    return this.#workloads;
+  }
+  get generation(): { readonly desired: number; readonly applied: number } {
+    return this.#generation;
+  }
+  /** null before the first round */
+  get last(): Round | null {
+    return this.#last;
+  }
+  get conditions(): readonly Condition[] {
+    const failed = (this.#last?.failures ?? []).map(({ step, error }) => ({
+      code: error instanceof PortwrightError ? error.code : "KERNEL",
+      object: describe(step),
+      message: error instanceof Error ? error.message : String(error),
+    }));
+    return [...(this.#last?.compiled.target.conditions ?? []), ...failed];
+  }
+
+  async setIntent(intent: Intent): Promise<Round> {
+    this.#intent = intent;
+    for (const workload of [...this.#workloads.values()]) this.register(workload); // the native VLAN may be another
+    const desired = this.#generation.desired + 1;
+    this.#generation = { ...this.#generation, desired };
+    return await this.reconcile("intent");
+  }
+
+  /** One round. A plan without steps writes nothing. */
+  reconcile(cause: string): Promise<Round> {
+    return this.#mutex.run(() => this.#round(cause));
+  }
+
+  // ---- what an attach needs
+
+  switchOf(clusterNetwork: string): SwitchContext {
+    const context = this.#last?.compiled.contexts.get(clusterNetwork);
+    if (context) return context;
+    throw new PortwrightError("BRIDGE_UNKNOWN", `there is no cluster network ${clusterNetwork} on this host`);
+  }
+
+  register(workload: Workload): void {
+    this.unregister(workload.id);
+    this.#workloads.set(workload.id, workload);
+    const demand = this.#demands.get(workload.clusterNetwork) ?? new VlanDemand();
+    this.#demands.set(workload.clusterNetwork, demand);
+    const vlans = this.#vlansOf(workload);
+    this.#counted.set(workload.id, vlans);
+    demand.add(vlans);
+  }
+
+  unregister(id: string): void {
+    const workload = this.#workloads.get(id);
+    if (!workload) return;
+    this.#workloads.delete(id);
+    this.#demands.get(workload.clusterNetwork)?.remove(this.#counted.get(id) ?? VlanSet.empty);
+    this.#counted.delete(id);
+  }
+
+  /** The uplink carries what is in demand now, no more and no less. */
+  refreshUplink(clusterNetwork: string): Promise<void> {
+    return this.#mutex.run(async () => {
+      const context = this.#last?.compiled.contexts.get(clusterNetwork);
+      if (!this.#last || !context || context.uplink === "") return;
+      const demand = this.#demands.get(clusterNetwork)?.vlans;
+      const probed = probedVlans(this.#intent.networks.values(), clusterNetwork, context.nativeVlan);
+      const wanted = compileUplinkPort(demand ? probed.union(demand) : probed, context);
+      const ports = this.#last.compiled.target.ports as Map<string, TargetPort>;
+      const known = ports.get(context.uplink);
+      if (known && samePort(known.config, wanted.config)) return;
+      const link = await this.#options.namespace.link({ name: context.uplink });
+      if (!link) return; // the next round will say that it is gone
+      await this.#options.datapath.setPort(link.ifindex, wanted.config);
+      ports.set(context.uplink, wanted);
+    });
+  }
+
+  observe(): Promise<Observation> {
+    return observe(this.#options.namespace, this.#options.datapath);
+  }
+
+  async #round(cause: string): Promise<Round> {
+    const { namespace, datapath, log, meters } = this.#options;
+    const begun = performance.now();
+    const { desired } = this.#generation;
+    const observation = await this.observe();
+    const compiled = compile({
+      intent: this.#intent,
+      attachments: this.#workloads.values(),
+      ...observation,
+      bonding: false,
+      switchIds: observedSwitchIds(observation),
+    });
+    const plan = diff(compiled.target, observation);
+    const failures = await apply(plan, namespace, datapath);
+    for (const { step, error } of failures) log.error({ step: describe(step), err: error }, "a step failed");
+    if (plan.steps.length > 0) {
+      log.info({ cause, steps: plan.steps.slice(0, 50).map(describe), count: plan.steps.length }, "reconciled");
+    }
+    if (cause !== "intent") meters.setDrift(plan.steps.length);
+    const result = failures.length > 0 ? "failed" : plan.steps.length > 0 ? "applied" : "unchanged";
+    meters.countReconcile(result, (performance.now() - begun) / 1000);
+    this.#last = { compiled, plan, failures };
+    if (failures.length === 0) this.#generation = { ...this.#generation, applied: desired };
+    this.#options.onConditions?.(this.conditions);
+    return this.#last;
+  }
+
+  /** The native VLAN that a port without a tag means is the intent's, also before the first round. */
+  #vlansOf({ clusterNetwork, vlans }: Workload): VlanSet {
+    const native = this.#intent.vlanConfigs.get(clusterNetwork)?.uplink.nativeVlan ?? DEFAULT_NATIVE_VLAN;
+    return membership(vlans, native).allowed;
+  }
+}
