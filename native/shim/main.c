@@ -25,6 +25,9 @@
 #ifndef PW_STATE_DIR
 #define PW_STATE_DIR "/var/lib/portwright"
 #endif
+#ifndef PW_TOTAL_MS
+#define PW_TOTAL_MS 60000
+#endif
 #ifndef PW_VERSION
 #define PW_VERSION "unknown"
 #endif
@@ -232,7 +235,7 @@ static int forward(const char* command, const char* socket_path) {
   struct answer answer = {.status = 0, .body = "", .body_len = 0, .why = ""};
   int64_t now = now_ms();
   int64_t patience = is_add ? 10000 : is_del ? 2000 : 0;
-  enum outcome outcome = ask_daemon(socket_path, &request, now + patience, now + 60000, &room, &answer);
+  enum outcome outcome = ask_daemon(socket_path, &request, now + patience, now + PW_TOTAL_MS, &room, &answer);
 
   if (outcome == ANSWERED && answer.status == 200) {
     int exit_code = copy_answer(&answer);
