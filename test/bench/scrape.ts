@@ -105,6 +105,7 @@ function makeCounters(ifindex: number, tick: bigint): PortCounters {
 const status: Status = {
   version: "bench",
   netns: "",
+  http: "",
   startedAt: "2026-01-01T00:00:00.000Z",
   datapath: { kind: "ebpf", rung: "tcx+peer", reason: "" },
   ready: true,

@@ -119,6 +119,7 @@ export const status: Status = {
   version: "0.1.0",
   netns: "/run/netns/<host>",
   startedAt: "2026-01-01T00:00:00.000Z",
+  http: "http://127.0.0.1:9469",
   datapath: { kind: "ebpf", rung: "tcx+peer", reason: "" },
   ready: true,
   configGeneration: { desired: 2, applied: 1 },
@@ -299,7 +300,8 @@ export function client(target: Target): Client {
       const isRaw = typeof body === "string" || Buffer.isBuffer(body);
       const payload = body === undefined ? undefined : isRaw ? body : JSON.stringify(body);
       const type = body === undefined ? {} : { "content-type": "application/json" };
-      const length = payload === undefined ? {} : { "content-length": String(Buffer.byteLength(payload)) };
+      const isChunked = "transfer-encoding" in headers;
+      const length = payload === undefined || isChunked ? {} : { "content-length": String(Buffer.byteLength(payload)) };
       const req = httpRequest(
         { ...target, method, path: url, agent: false, headers: { ...type, ...length, ...headers } },
         (res) => {

@@ -1,5 +1,4 @@
 /** JSON Schemas of the attach API. They validate, serialise, type the handlers and make the OpenAPI document. */
-import type { AttachRequest } from "../backend.ts";
 import type { AttachmentView } from "../views.ts";
 import { errorSchema } from "./error.ts";
 
@@ -45,7 +44,7 @@ export const attachRequestSchema = {
       items: { type: "string", pattern: "^[0-9a-fA-F:.]{2,45}/[0-9]{1,3}$" },
       description: "static addresses with prefix length; none: layer 2 only",
     },
-  } satisfies Members<AttachRequest>,
+  },
 } as const;
 
 export const attachmentSchema = {
