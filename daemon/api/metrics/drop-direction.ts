@@ -21,5 +21,5 @@ const directions: Readonly<Record<DropReason, DropDirection>> = {
 };
 
 export function dropDirection(reason: string): DropDirection {
-  return (directions as Readonly<Record<string, DropDirection | undefined>>)[reason] ?? "in";
+  return Object.hasOwn(directions, reason) ? directions[reason as DropReason] : "in";
 }

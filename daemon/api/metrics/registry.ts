@@ -29,29 +29,29 @@ export function createMetrics({ sources, version, onError }: MetricsOptions): Me
   const meters = new PromMeters(registry);
   trafficMetrics(registry, snapshots);
   stateMetrics(registry, snapshots, version);
-  registry.beforeScrape = async () => {
-    const { status, ports, complete } = await snapshots.refresh();
-    if (status !== null && complete) {
-      meters.follow(new Set(status.networks.map((n) => n.name)), new Set(ports.map((p) => p.device)));
-    }
-  };
+  registry.around = (render) =>
+    snapshots.scrape(({ status, ports, complete }) => {
+      if (status !== null && complete) {
+        meters.follow(new Set(status.networks.map((n) => n.name)), new Set(ports.map((p) => p.device)));
+      }
+      return render();
+    });
   return { registry, meters };
 }
 
 class ScrapeRegistry extends Registry {
-  beforeScrape: () => Promise<void> = async () => {};
+  around: (render: () => Promise<string>) => Promise<string> = (render) => render();
   #scrape: Promise<string> | null = null;
 
   /** Scrapes that come while one is under way share its answer. */
   override metrics(): Promise<string> {
-    this.#scrape ??= this.#render().finally(() => {
+    this.#scrape ??= this.around(() => this.#render()).finally(() => {
       this.#scrape = null;
     });
     return this.#scrape;
   }
 
   async #render(): Promise<string> {
-    await this.beforeScrape();
     const families: string[] = [];
     for (const { name } of this.getMetricsAsArray()) {
       const family = this.getSingleMetric(name);

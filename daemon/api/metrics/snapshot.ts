@@ -26,6 +26,7 @@ export class Snapshots {
   #last: Snapshot | null = null;
   #lastAt = Number.NEGATIVE_INFINITY;
   #flight: Promise<Snapshot> | null = null;
+  #scrapes = 0;
 
   constructor(sources: MetricSources, onError: (source: string, error: unknown) => void) {
     this.#sources = sources;
@@ -34,11 +35,22 @@ export class Snapshots {
 
   /** What the scrape in progress has read; a fresh reading where a metric is asked for on its own. */
   async current(): Promise<Snapshot> {
-    if (this.#last !== null && performance.now() - this.#lastAt < MAX_AGE_MS) return this.#last;
-    return this.refresh();
+    const isFresh = this.#scrapes > 0 || performance.now() - this.#lastAt < MAX_AGE_MS;
+    return this.#last !== null && isFresh ? this.#last : this.#refresh();
   }
 
-  refresh(): Promise<Snapshot> {
+  /** Reads anew and keeps to that reading until the scrape is done, however long it takes. */
+  async scrape<T>(render: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    const snapshot = await this.#refresh();
+    this.#scrapes++;
+    try {
+      return await render(snapshot);
+    } finally {
+      this.#scrapes--;
+    }
+  }
+
+  #refresh(): Promise<Snapshot> {
     this.#flight ??= this.#read().finally(() => {
       this.#flight = null;
     });
