@@ -22,6 +22,7 @@ import {
   sumCounters,
   sumDrops,
   sumPortStats,
+  type Counters,
   type FdbRecord,
   type PortStats,
   type Sweep,
@@ -67,6 +68,12 @@ export interface Tally {
   readonly tx: Record<string, number>;
 }
 
+/** Since Linux 6.15 bpf_redirect_peer makes a frame PACKET_HOST by itself. */
+function needsChangeType(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return major < 6 || (major === 6 && minor < 15);
+}
+
 /** Namespaces of one test file; everything that it made is gone after close. */
 export class Lab {
   readonly #dir: string;
@@ -82,7 +89,7 @@ export class Lab {
 
   async namespace(name: string): Promise<Namespace> {
     const kernel = nativeKernel();
-    const path = join(this.#dir, name);
+    const path = this.path(name);
     await kernel.createNetns(path);
     this.#paths.push(path);
     const handle = kernel.openNetns(path);
@@ -92,6 +99,11 @@ export class Lab {
     await ns.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1");
     await ns.writeSysctl("net/ipv6/conf/default/disable_ipv6", "1");
     return ns;
+  }
+
+  /** for nsenter */
+  path(name: string): string {
+    return join(this.#dir, name);
   }
 
   /** A veth: `name` in `host`, "eth0" in `peer`; both up. */
@@ -133,9 +145,12 @@ export class SwitchBench {
     this.#object = object;
   }
 
-  static async load(ns: Namespace, maxEntries: Readonly<Record<string, number>> = {}): Promise<SwitchBench> {
-    const [major = 0, minor = 0] = release().split(".").map(Number);
-    const constants = { pw_change_type: major > 6 || (major === 6 && minor >= 15) ? 0 : 1 };
+  static async load(
+    ns: Namespace,
+    maxEntries: Readonly<Record<string, number>> = {},
+    changeType = needsChangeType(),
+  ): Promise<SwitchBench> {
+    const constants = { pw_change_type: changeType ? 1 : 0 };
     return new SwitchBench(ns, await ns.bpf.load(OBJECT, { constants, maxEntries }));
   }
 
@@ -261,23 +276,32 @@ export class SwitchBench {
         if (count > 0n) tally.drops[`${id}/${reason}`] = Number(count);
       }
     }
-    for (const [id, { config, slotBase }] of this.#ports) {
+    for (const [id, { config }] of this.#ports) {
       for (const vid of config.allowed) {
-        const slot = await this.#read("counters", slotBase + config.allowed.rank(vid));
-        const { rxPackets, txPackets } = sumCounters(slot, cpus);
-        if (rxPackets > 0n) tally.rx[`${id}/${vid}`] = Number(rxPackets);
-        if (txPackets > 0n) tally.tx[`${id}/${vid}`] = Number(txPackets);
+        const { rxPackets, txPackets } = await this.counters(id, vid);
+        if (rxPackets > 0) tally.rx[`${id}/${vid}`] = rxPackets;
+        if (txPackets > 0) tally.tx[`${id}/${vid}`] = txPackets;
       }
     }
     return tally;
   }
 
-  async bytes(id: number, vid: number): Promise<{ rx: number; tx: number }> {
+  async counters(id: number, vid: number): Promise<{ [Key in keyof Counters]: number }> {
     const port = this.#ports.get(id);
     if (port === undefined) throw new Error(`no port ${id}`);
     const slot = await this.#read("counters", port.slotBase + port.config.allowed.rank(vid));
-    const { rxBytes, txBytes } = sumCounters(slot, nativeKernel().cpus);
-    return { rx: Number(rxBytes), tx: Number(txBytes) };
+    const { rxPackets, rxBytes, txPackets, txBytes } = sumCounters(slot, nativeKernel().cpus);
+    return {
+      rxPackets: Number(rxPackets),
+      rxBytes: Number(rxBytes),
+      txPackets: Number(txPackets),
+      txBytes: Number(txBytes),
+    };
+  }
+
+  async bytes(id: number, vid: number): Promise<{ rx: number; tx: number }> {
+    const { rxBytes, txBytes } = await this.counters(id, vid);
+    return { rx: rxBytes, tx: txBytes };
   }
 
   #program(name: string) {
