@@ -38,8 +38,24 @@ function fromTexts(texts: readonly { text: string; file: string }[], host: Host,
   const resources = noResources();
   for (const { text, file } of texts) readResources(text, file, resources, errors);
   const intent = toIntent(resources, host, errors);
-  throwIfAny(errors);
+  throwIfAny(
+    inOrder(
+      errors,
+      texts.map(({ file }) => file),
+    ),
+  );
   return intent;
+}
+
+/** As somebody reads the files from top to bottom. */
+function inOrder(errors: readonly PortwrightError[], files: readonly string[]): readonly PortwrightError[] {
+  const rank = ({ place }: PortwrightError): readonly number[] =>
+    place === undefined ? [-1] : [files.indexOf(place.file), place.line, place.column];
+  return [...errors].sort((a, b) => {
+    const [x, y] = [rank(a), rank(b)];
+    const differing = x.findIndex((value, i) => value !== y[i]);
+    return differing < 0 ? 0 : (x[differing] ?? 0) - (y[differing] ?? 0);
+  });
 }
 
 async function filesOf(path: string, errors: PortwrightError[]): Promise<readonly string[]> {

@@ -14,6 +14,7 @@ import {
 } from "yaml";
 import { PortwrightError } from "../errors.ts";
 import type { Place } from "../model/resources.ts";
+import { jsonFault } from "./json-fault.ts";
 
 export type Path = readonly (string | number)[];
 
@@ -59,15 +60,10 @@ export function readEmbeddedJson(outer: Source, path: Path, what: string, errors
   const field = outer.textAt(path);
   if (field === null) return null;
   const place = (offset: number): Place => field.placeOf(offset);
-  try {
-    JSON.parse(field.text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const offset = Number(/at position (\d+)/.exec(reason)?.[1] ?? 0);
-    const plain = reason.replace(/ (in JSON )?at position \d+.*$/s, "");
-    errors.push(
-      new PortwrightError("INTENT_SYNTAX", `${what} is not JSON: ${printable(plain)}`, { place: place(offset) }),
-    );
+  const fault = jsonFault(field.text);
+  if (fault !== null) {
+    const message = `${what} is not JSON: ${fault.reason}`;
+    errors.push(new PortwrightError("INTENT_SYNTAX", message, { place: place(fault.offset) }));
     return null;
   }
   const document = parse(field.text, new LineCounter(), place, errors)[0];
