@@ -69,7 +69,7 @@ static void try_one(const char* text, size_t len) {
     unsigned number = 70000;
     if (json_get_number(exact, len, keys[k], &number) == JSON_FOUND && number > 9999) abort();
   }
-  // What is written as a string is read back as it was, if it holds no NUL-sized surprises of UTF-8.
+  // What is written as a string is read back byte for byte.
   char* quoted = malloc(len * 6 + 16);
   struct buffer object = {.data = quoted, .len = 0, .cap = len * 6 + 16, .full = false};
   buffer_text(&object, "{\"k\":");
