@@ -84,7 +84,11 @@ function priority(level: number): number {
 function readable(line: string): string {
   const { time, level, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
   const fields = Object.entries(rest).map(([key, value]) => `${key}=${plain(value)}`);
-  const parts = [String(time).slice(11, 23), String(level).toUpperCase().padEnd(5), escapeControls(String(msg ?? ""))];
+  const parts = [
+    String(time).slice(11, 23),
+    String(level).toUpperCase().padEnd(5),
+    escapeControls(typeof msg === "string" ? msg : ""),
+  ];
   return `${[...parts, ...fields].join(" ")}\n`;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plays systemd for tests of sd_notify: binds a unix datagram socket (argv[1], "@name" for an abstract one), says "ready"
-// and then prints each datagram as one line of hexadecimal.
+// Plays systemd for tests of sd_notify: binds a unix datagram socket (argv[1], "@name" for an abstract one), says
+// "ready" and then prints each datagram as one line of hexadecimal.
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>

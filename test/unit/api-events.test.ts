@@ -37,8 +37,8 @@ async function* lines(response: IncomingMessage) {
 }
 
 async function next<T>(iterator: AsyncIterator<T>): Promise<T | undefined> {
-  const { value, done } = await iterator.next();
-  return done ? undefined : (value as T);
+  const result = await iterator.next();
+  return result.done ? undefined : result.value;
 }
 
 test("events come one JSON object a line, after a first heartbeat, in the order they happened", async (t) => {

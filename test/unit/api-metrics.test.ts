@@ -44,7 +44,7 @@ function parse(text: string): Map<string, Family> {
     const family = families.get(sample[1]!) ?? families.get(sample[1]!.replace(/_(bucket|sum|count)$/, ""));
     if (!family) throw new Error(`without HELP: ${line}`);
     const labels: Record<string, string> = {};
-    for (const [, name, value] of (sample[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) labels[name!] = value!;
+    for (const [, name, quoted] of (sample[2] ?? "").matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) labels[name!] = quoted!;
     family.samples.push({ labels, value: sample[3] === "+Inf" ? Infinity : Number(sample[3]) });
   }
   return families;
@@ -86,11 +86,16 @@ function make(
 }
 
 function value(families: Map<string, Family>, name: string, labels: Record<string, string> = {}): number | undefined {
-  const wanted = JSON.stringify(Object.entries(labels).toSorted());
-  const found = families
-    .get(`portwright_${name}`)
-    ?.samples.find((s) => JSON.stringify(Object.entries(s.labels).toSorted()) === wanted);
+  const wanted = identity(labels);
+  const found = families.get(`portwright_${name}`)?.samples.find((s) => identity(s.labels) === wanted);
   return found?.value;
+}
+
+function identity(labels: Readonly<Record<string, string>>): string {
+  return Object.keys(labels)
+    .toSorted()
+    .map((name) => `${name}=${labels[name]}`)
+    .join();
 }
 
 const catalogue: Record<string, readonly [string, readonly string[]]> = {

@@ -48,7 +48,7 @@ export function addFamily(registry: Registry, { name, help, type, read }: Family
   };
   computed.add(family);
   // The registry asks no more of a metric than this, but its types want the class with the write methods.
-  registry.registerMetric(family as unknown as Metric<string>);
+  registry.registerMetric(family as unknown as Metric);
 }
 
 const MAX_LABEL = 128;

@@ -71,7 +71,7 @@ async function renderInParts(family: ComputedFamily): Promise<string> {
   for (let from = 0; from === 0 || from < values.length; from += PART) {
     const part = new Registry();
     const some = { ...head, values: values.slice(from, from + PART) };
-    part.registerMetric({ ...head, get: async () => some } as unknown as Metric<string>);
+    part.registerMetric({ ...head, get: async () => some } as unknown as Metric);
     const text = await part.getSingleMetricAsString(head.name);
     // HELP and TYPE come once a family
     lines.push(from === 0 ? text : text.split("\n").slice(2).join("\n"));

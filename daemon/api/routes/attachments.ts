@@ -80,8 +80,8 @@ export function attachmentListRoute(app: App, attachments: () => readonly Attach
     },
     async (request, reply) => {
       const views = attachments().map(attachmentView);
-      if (answerForm(request) === PROTOBUF) return reply.type(PROTOBUF).send(encodeAttachmentList(views) as never);
-      return reply.send({ attachments: views } as never);
+      if (answerForm(request) === PROTOBUF) return reply.type(PROTOBUF).send(encodeAttachmentList(views));
+      return reply.send({ attachments: views });
     },
   );
 }

@@ -14,7 +14,7 @@ export function readRoutes(app: App, backend: Source, prefix: "/v1" | "/debug"):
     {
       schema: { summary: "The daemon and its networks", response: { 200: statusSchema, default: errorSchema } },
     },
-    async (_request, reply) => reply.send((await backend.status()) as never),
+    async (_request, reply) => reply.send(await backend.status()),
   );
 
   app.get(
@@ -24,7 +24,7 @@ export function readRoutes(app: App, backend: Source, prefix: "/v1" | "/debug"):
     },
     async (_request, reply) => {
       const [ports, counters] = await Promise.all([backend.ports(), backend.counters()]);
-      return reply.send({ ports: portViews(ports, counters) } as never);
+      return reply.send({ ports: portViews(ports, counters) });
     },
   );
 
@@ -35,7 +35,7 @@ export function readRoutes(app: App, backend: Source, prefix: "/v1" | "/debug"):
     },
     async (_request, reply) => {
       const { clusterNetworks, networks } = await backend.status();
-      return reply.send({ clusterNetworks, networks } as never);
+      return reply.send({ clusterNetworks, networks });
     },
   );
 
@@ -46,7 +46,7 @@ export function readRoutes(app: App, backend: Source, prefix: "/v1" | "/debug"):
     },
     async (_request, reply) => {
       const [entries, ports, status] = await Promise.all([backend.fdb(), backend.ports(), backend.status()]);
-      return reply.send({ fdb: fdbViews(entries, ports, status) } as never);
+      return reply.send({ fdb: fdbViews(entries, ports, status) });
     },
   );
 }
