@@ -12,7 +12,7 @@ import { Check, show } from "./validate.ts";
 /** A resource and where its fields were written. */
 export interface Located<T> {
   readonly resource: T;
-  at(path: Path): Place;
+  readonly at: (path: Path) => Place;
 }
 export interface LocatedNetwork extends Located<Network> {
   /** where it names its cluster network */

@@ -22,11 +22,11 @@ export type Path = readonly (string | number)[];
 export interface Source {
   readonly value: unknown;
   /** of the value at the path */
-  at(path: Path): Place;
+  readonly at: (path: Path) => Place;
   /** of the key that the path ends in */
-  keyAt(path: Path): Place;
+  readonly keyAt: (path: Path) => Place;
   /** the text at the path, and where each of its characters stands in the file; null if there is no text */
-  textAt(path: Path): { readonly text: string; placeOf(offset: number): Place } | null;
+  readonly textAt: (path: Path) => { readonly text: string; readonly placeOf: (offset: number) => Place } | null;
 }
 
 /** A resource is small: beyond these, a file is an accident or an attack (aliases that multiply). */
@@ -123,7 +123,7 @@ function toSource(
   const reader = new Reader(document, place);
   let value: unknown;
   try {
-    value = reader.value(document.contents as Node | null, 0);
+    value = reader.value(document.contents, 0);
   } catch (error) {
     if (!(error instanceof PortwrightError)) throw error;
     errors.push(error);
@@ -133,7 +133,7 @@ function toSource(
     errors.push(...reader.faults);
     return null;
   }
-  const root = document.contents as Node | null;
+  const root = document.contents;
   const offsetOf = (node: Node | null | undefined): number => node?.range?.[0] ?? root?.range?.[0] ?? 0;
   return {
     value,
@@ -153,7 +153,7 @@ function toSource(
 
 /** The node at the path, or as near to it as there is. */
 function walk(document: Document, path: Path): { node: Node | null; key: Node | null; exact: boolean } {
-  let node = document.contents as Node | null;
+  let node: Node | null = document.contents;
   let key: Node | null = null;
   for (const step of path) {
     const inner = isAlias(node) ? (node.resolve(document) ?? null) : node;
@@ -196,7 +196,7 @@ class Reader {
     if (this.#open.has(inner)) throw this.#fault(node, "refers to itself");
     this.#open.add(inner);
     try {
-      if (isMap(inner)) return this.#map(inner.items as Pair[], depth);
+      if (isMap(inner)) return this.#map(inner.items, depth);
       if (isSeq(inner)) return inner.items.map((item) => this.value(item as Node | null, depth + 1));
       return isScalar(inner) ? inner.value : null;
     } finally {

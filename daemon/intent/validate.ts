@@ -52,14 +52,14 @@ export class Check {
     const path = pointer(error.instancePath, this.source.value);
     const parent = error.parentSchema as { properties?: object; "x-must"?: string } | undefined;
     if (error.keyword === "additionalProperties") {
-      const name = String((error.params as { additionalProperty: string }).additionalProperty);
+      const name = (error.params as { additionalProperty: string }).additionalProperty;
       const inner = [...path, name];
       const known = Object.keys(parent?.properties ?? {}).join(", ");
       const message = `${this.#field(inner)} is not a known field; known here: ${known}`;
       return { code: "INTENT_UNKNOWN_FIELD", message, path: inner, onKey: true };
     }
     if (error.keyword === "required") {
-      const name = String((error.params as { missingProperty: string }).missingProperty);
+      const name = (error.params as { missingProperty: string }).missingProperty;
       return { code: "INTENT_INVALID", message: `${this.#field([...path, name])} is missing`, path, onKey: false };
     }
     const must = parent?.["x-must"] ?? (error.message ?? "be valid").replace(/^must /, "");

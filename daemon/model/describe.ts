@@ -1,7 +1,9 @@
 /** A step in a line for people. Pure. */
-import type { LinkSettings } from "../kernel/kernel.ts";
+import type { LinkData, LinkSettings } from "../kernel/kernel.ts";
+import type { Comparable } from "../links/settings.ts";
 import type { Plan, Step } from "./plan.ts";
 import type { PortConfig } from "./port.ts";
+import type { VlanSet } from "./vlan-set.ts";
 
 export function describe(step: Step): string {
   const text = sentence(step);
@@ -81,15 +83,17 @@ const LINK_FIELDS: Readonly<Record<string, string>> = {
 function settings(before: LinkSettings, after: LinkSettings): string[] {
   return Object.entries(after).flatMap(([key, value]) => {
     if (key === "data") {
-      const was = (before.data ?? {}) as Readonly<Record<string, unknown>>;
-      return Object.entries(value as object).map(([name, is]) => `${name} ${word(was[name])} -> ${word(is)}`);
+      const was: LinkData = before.data ?? {};
+      return Object.entries(value as LinkData).map(([name, is]) => `${name} ${word(was[name])} -> ${word(is)}`);
     }
-    const was = before[key as keyof LinkSettings];
-    return [`${LINK_FIELDS[key] ?? key} ${word(was)} -> ${word(value)}`];
+    const was = before[key as keyof Comparable] as Word;
+    return [`${LINK_FIELDS[key] ?? key} ${word(was)} -> ${word(value as Word)}`];
   });
 }
 
-function word(value: unknown): string {
+type Word = string | number | boolean | VlanSet | undefined;
+
+function word(value: Word): string {
   if (value === undefined) return "unknown";
   if (value === true) return "on";
   if (value === false) return "off";

@@ -413,7 +413,17 @@ a: [
 });
 
 test("aliases that multiply, and aliases that contain themselves, are refused; plain ones are fine", (t) => {
-  const bomb = Array.from({ length: 9 }, (_, i) => `a${i}: &a${i} [${i === 0 ? "x" : Array(9).fill(`*a${i - 1}`)}]`);
+  const bomb = Array.from(
+    { length: 9 },
+    (_, i) =>
+      `a${i}: &a${i} [${
+        i === 0
+          ? "x"
+          : Array(9)
+              .fill(`*a${i - 1}`)
+              .join(",")
+      }]`,
+  );
   t.regex(faults(bomb.join("\n"))[0] ?? "", /INTENT_SYNTAX .*more than 50000 values/);
   t.regex(faults("a: &a [*a]\n")[0] ?? "", /INTENT_SYNTAX .*refers to itself/);
   t.regex(faults("[".repeat(50_000))[0] ?? "", /INTENT_SYNTAX/);
