@@ -1,7 +1,7 @@
 /** Carries a plan out, step by step. The one place where the plan's words become calls to the kernel. */
 import type { Datapath } from "../datapath/datapath.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
-import type { Namespace } from "../kernel/kernel.ts";
+import type { LinkRef, Namespace } from "../kernel/kernel.ts";
 import { linkCreate, peerSettings } from "../links/link.ts";
 import type { Plan, Step } from "../model/plan.ts";
 
@@ -44,10 +44,10 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath): Pr
       return;
     }
     case "change-link":
-      await namespace.changeLink({ ifindex: step.ifindex }, step.after);
+      await namespace.changeLink(refOf(step), step.after);
       return;
     case "delete-link":
-      await namespace.deleteLink({ ifindex: step.ifindex });
+      await namespace.deleteLink(refOf(step));
       return;
     case "set-port": {
       const link = await namespace.link({ name: step.port.linkName });
@@ -57,10 +57,17 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath): Pr
     }
     case "remove-port":
       try {
-        await datapath.removePort(step.before.ifindex);
+        const { ifindex } = step.before;
+        const made = ifindex > 0 ? ifindex : (await namespace.link({ name: step.linkName }))?.ifindex;
+        if (made !== undefined) await datapath.removePort(made);
       } catch (error) {
         if (!isKernelError(error, "ENODEV")) throw error;
       }
       return;
   }
+}
+
+/** Index 0: an earlier step made the link, so that only its name is known. */
+function refOf({ ifindex, name }: { readonly ifindex: number; readonly name: string }): LinkRef {
+  return ifindex > 0 ? { ifindex } : { name };
 }
