@@ -237,19 +237,20 @@ static int forward(const char* command, const char* socket_path) {
   int64_t patience = is_add ? 10000 : is_del ? 2000 : 0;
   enum outcome outcome = ask_daemon(socket_path, &request, now + patience, now + PW_TOTAL_MS, &room, &answer);
 
-  if (outcome == ANSWERED && answer.status == 200) {
-    int exit_code = copy_answer(&answer);
-    if (exit_code >= 0) return exit_code;
-    outcome = BROKEN;
-    snprintf(answer.why, sizeof(answer.why), "its answer cannot be read");
-  }
   if (outcome == UNTRUSTED) return fail(CODE_OTHER, "the daemon's socket is not trustworthy", answer.why);
-  if (outcome == ANSWERED) snprintf(answer.why, sizeof(answer.why), "it answered with HTTP status %u", answer.status);
-  // 4xx: the same request would be refused later, too; but not for 408 (too slow) and 429 (too many).
-  bool refused = outcome == ANSWERED && answer.status >= 400 && answer.status < 500 && answer.status != 408 &&
-                 answer.status != 429;
-  if (refused && answer.status == 413) return fail(CODE_CONFIG, "the network configuration is too long", answer.why);
-  if (refused) return fail(CODE_OTHER, "portwrightd refused the request", answer.why);
+  if (outcome == ANSWERED) {
+    // 4xx: the same request would be refused later, too; but not for 408 (too slow) and 429 (too many).
+    bool refused = answer.status >= 400 && answer.status < 500 && answer.status != 408 && answer.status != 429;
+    // A DEL that the daemon was too busy for is not reported as failed: it waits in the queue.
+    if (answer.status == 200 || refused || !is_del) {
+      int exit_code = copy_answer(&answer);
+      if (exit_code >= 0) return exit_code;
+    }
+    if (refused && answer.status == 413) return fail(CODE_CONFIG, "the network configuration is too long", "");
+    snprintf(answer.why, sizeof(answer.why), "it answered with HTTP status %u%s", answer.status,
+             answer.status == 200 ? " and something that cannot be read" : "");
+    if (refused) return fail(CODE_OTHER, "portwrightd refused the request", answer.why);
+  }
 
   if (is_del) return keep_delete(&request, answer.why);
   char details[300];

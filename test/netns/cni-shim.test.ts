@@ -437,6 +437,23 @@ test("a DEL that the daemon answers with an error is not kept", async (t) => {
   t.false(existsSync(state));
 });
 
+test("a refusal in the form of a CNI reply is passed on; a DEL that the daemon is too busy for is kept", async (t) => {
+  const state = join(base, "busy");
+  const reply = JSON.stringify({ exitCode: 1, stdout: '{"code":11}', stderr: "" });
+  for (const [status, kept] of [
+    [400, 0],
+    [413, 0],
+    [429, 1],
+    [503, 2],
+  ] as const) {
+    const path = freshSocket();
+    await serve(t, path, (_, response) => response.writeHead(status, { "content-length": reply.length }).end(reply));
+    t.deepEqual(await run("ADD", conf(path)), { code: 1, stdout: '{"code":11}', stderr: "" }, String(status));
+    t.is((await run("DEL", conf(path, { portwrightStateDir: state }))).code, status < 429 ? 1 : 0, String(status));
+    t.is(existsSync(state) ? readdirSync(join(state, "deletes")).length : 0, kept);
+  }
+});
+
 test("a DEL that can be neither delivered nor kept is error 5", async (t) => {
   const open = join(base, "open");
   mkdirSync(open);
