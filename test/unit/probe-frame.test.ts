@@ -86,6 +86,7 @@ test("an echo is built to known bytes", (t) => {
 test("the checksum is that of RFC 1071's example, also for an odd number of bytes", (t) => {
   t.is(checksum(hex("0001f203f4f5f6f7")), ~0xddf2 & 0xffff);
   t.is(checksum(hex("0001f2")), ~0xf201 & 0xffff);
+  t.is(checksum(hex("ffffffff0001")), ~0x0001 & 0xffff, "the carry of a carry is added too");
 });
 
 test("what was built is read back, with the tag in the frame and with the tag beside it", (t) => {
@@ -153,6 +154,24 @@ test("a fragment is refused even if its checksums hold", (t) => {
   bytes.set(hex("45e3"), 24);
   t.is(checksum(bytes.subarray(14, 34)), 0);
   t.is(parseFrame(bytes), null);
+});
+
+test("lengths that leave no room for a header are refused even if the checksum holds", (t) => {
+  for (const [first, total, bytes] of [
+    [0x45, 20, 20], // no ICMP header in the total length
+    [0x45, 24, 24], // half of one
+    [0x4f, 60, 60], // only options
+    [0x44, 46, 46], // a header shorter than a header
+    [0x40, 46, 46],
+  ] as const) {
+    const packet = new Uint8Array(bytes);
+    packet.set([first, 0, total >> 8, total & 255, 0, 0, 0x40, 0, 64, 1]);
+    if (first === 0x44) packet.fill(0xff, 18, 20); // a right ICMP checksum, were the header 16 bytes
+    const header = packet.subarray(0, Math.min((first & 15) * 4, bytes));
+    if (header.length >= 12) new DataView(packet.buffer).setUint16(10, checksum(header));
+    t.is(parseFrame(Uint8Array.from([...ECHO_REPLY.subarray(0, 14), ...packet])), null, `${first} ${total}`);
+  }
+  t.is(layoutOf(ARP_VLAN_100.subarray(0, 17)), null);
 });
 
 test("header options are skipped", (t) => {

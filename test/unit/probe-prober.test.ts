@@ -101,10 +101,11 @@ test("a carrier that goes while the prober waits is the reason, not the silence"
 });
 
 test("no ARP reply to three requests fails both probes by that reason, and no echo is sent", async (t) => {
-  const { clock, wire, prober } = setUp();
+  const { clock, wire, prober, logged } = setUp();
   wire.gateways.push(gateway({ arp: false }));
   prober.setTargets([target()]);
   await clock.advance(4100);
+  t.deepEqual(logged, ["gateway does not answer", "gateway does not answer"]);
   t.deepEqual(brief(prober.reports()), [
     ["blue", "arp", false, "no-arp-reply"],
     ["blue", "icmp", false, "no-arp-reply"],
@@ -236,6 +237,35 @@ test("after a stall of minutes a network is probed once, not once for each misse
   clock.stall(600_000);
   await clock.advance(4000);
   t.true(wire.requests("arp").length - before <= 2);
+  await prober.close();
+});
+
+test("turns that come while a probe is not over are passed over", async (t) => {
+  const { clock, wire, prober, published } = setUp();
+  wire.gateways.push(gateway());
+  let open = (): void => undefined;
+  wire.openGate = new Promise((resolve) => {
+    open = resolve;
+  });
+  prober.setTargets([target({ probeAddress: undefined })]);
+  await clock.advance(60_000);
+  t.is(published.length, 0);
+  open();
+  await clock.advance(100);
+  t.is(published.length, 1);
+  await prober.close();
+});
+
+test("a network that is taken away while it waits for its turn is not probed", async (t) => {
+  const { clock, wire, prober } = setUp({ maxInFlight: 1 });
+  const first = target({ network: "a", vlan: 1 });
+  prober.setTargets([first, target({ network: "b", vlan: 2 })]);
+  void prober.probeNow();
+  await clock.advance(100);
+  t.deepEqual(new Set(wire.requests("arp").map(({ frame }) => frame.ethernet.vlan)), new Set([1]));
+  prober.setTargets([first]);
+  await clock.advance(10_000);
+  t.deepEqual(new Set(wire.requests("arp").map(({ frame }) => frame.ethernet.vlan)), new Set([1]));
   await prober.close();
 });
 
