@@ -1,7 +1,7 @@
 // @ts-check
 // A --nodedir for node-gyp, made of the package node-api-headers: the addon uses Node-API only, so it needs neither the
 // headers of the Node that runs (many installations have none) nor a download of them.
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 /** What node-gyp otherwise takes from Node's own common.gypi: the configurations, and code fit for a shared object. */
@@ -22,9 +22,10 @@ const COMMON_GYPI = {
 export function makeNodeDir(root) {
   const nodeDir = path.join(root, "build/node-headers");
   const include = path.join(nodeDir, "include/node");
-  rmSync(nodeDir, { recursive: true, force: true });
   mkdirSync(include, { recursive: true });
-  cpSync(path.join(root, "node_modules/node-api-headers/include"), include, { recursive: true });
+  // With their own times: make compiles everything anew if a header looks newer than an object.
+  const headers = path.join(root, "node_modules/node-api-headers/include");
+  cpSync(headers, include, { recursive: true, preserveTimestamps: true });
   writeFileSync(path.join(include, "common.gypi"), JSON.stringify(COMMON_GYPI));
   return nodeDir;
 }
