@@ -133,12 +133,17 @@ struct sweep_run {
   __u32 kept;
 };
 
+/* An entry may have been seen after the sweep began: its age is negative then, not immense. */
+static __always_inline int is_fresh(const struct sweep_run* run, __u32 tick) {
+  return run->min_age && (__s32)(run->now - tick) < (__s32)run->min_age;
+}
+
 static long sweep_one(struct bpf_map* map, __u64* key, struct pw_fdb_entry* entry, struct sweep_run* run) {
   union fdb_word seen = {.word = *(volatile __u64*)entry};
   int is_static = seen.entry.flags & PW_FDB_STATIC;
   __u64 k = *key;
 
-  if ((is_static && !(run->flags & PW_SWEEP_STATIC)) || (!is_static && run->now - seen.entry.tick < run->min_age) ||
+  if ((is_static ? !(run->flags & PW_SWEEP_STATIC) : is_fresh(run, seen.entry.tick)) ||
       (run->port && run->port != seen.entry.port) ||
       (run->domain != PW_SWEEP_ANY_DOMAIN && run->domain != (k & 0xffff))) {
     run->kept++;

@@ -188,6 +188,13 @@ test("the sweep removes what is old, and the count follows", async (t) => {
   t.is(await bench.learned(ACCESS_A), 1);
 });
 
+test("the sweep keeps what was seen after it began", async (t) => {
+  const bench = await bed.bench(t);
+  const tick = await tickNow(bench);
+  await bench.setFdb(NEW, 100, { portId: ACCESS_A, isStatic: false, tick: tick + 5 });
+  t.deepEqual(await bench.sweep({ minAge: 1 }), { removed: 0, kept: 9 });
+});
+
 test("the sweep can forget a port or a domain, with static entries or without", async (t) => {
   const bench = await bed.bench(t);
   await send(bench, ACCESS_A, station(50));

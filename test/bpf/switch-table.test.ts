@@ -280,6 +280,17 @@ const rows: readonly Row[] = [
         : { verdict: "drop", rx: { "1/100": 1 }, drops: { "2/mtu": 1 } },
     }),
   ),
+  {
+    title: "size: a tag in the payload does not count, as it would not in the metadata",
+    at: ACCESS_A,
+    frame: between(ACCESS_A, ACCESS_B, { tags: [{ vid: 100 }], payload: filler(1504) }),
+    expect: {
+      verdict: "redirect",
+      rx: { "1/100": 1 },
+      tx: { "2/100": 1 },
+      data: between(ACCESS_A, ACCESS_B, { payload: filler(1504) }),
+    },
+  },
   ...(
     [
       ["tcp", 1460, true],
