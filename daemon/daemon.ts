@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { AttachRequest, Backend, PortwrightEvent } from "./api/backend.ts";
+import { countKernelWrites } from "./api/metrics/kernel-writes.ts";
 import { createMetrics, type Metrics } from "./api/metrics/registry.ts";
 import { AttachService } from "./attach/attach-service.ts";
 import type { CniReply, CniRequest } from "./attach/cni-request.ts";
@@ -105,7 +106,8 @@ export class Daemon implements Backend {
       version: VERSION,
       onError: (source, error) => log.warn({ source, error }, "a source of metrics failed"),
     });
-    const { meters } = this.#metrics;
+    const { meters, registry } = this.#metrics;
+    countKernelWrites(registry, namespace);
     this.#reconciler = new Reconciler({
       namespace,
       datapath,

@@ -88,6 +88,23 @@ export class RecordFiles {
     }
   }
 
+  /** What write() wrote survives a power cut, too, when this resolves. A file that is gone by now needs nothing. */
+  async flush(name: string): Promise<void> {
+    let fd: number;
+    try {
+      fd = openSync(join(this.directory, name), constants.O_RDONLY);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return;
+      throw stateError(`${name} cannot be flushed`, cause);
+    }
+    try {
+      await fsyncAsync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    await this.#syncDirectory();
+  }
+
   remove(name: string): void {
     try {
       unlinkSync(join(this.directory, name));

@@ -7,6 +7,7 @@ import { PortwrightError } from "../errors.ts";
 import type { Attachment } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
+import { Limiter } from "./keyed-lock.ts";
 import type { RecordFiles } from "./record-files.ts";
 
 /** A CNI request as it came: what undoing its IPAM part needs. */
@@ -81,6 +82,7 @@ export interface RecordsLog {
 export class Records {
   readonly #files: RecordFiles;
   readonly #log: RecordsLog;
+  readonly #flushing = new Limiter(1);
   readonly #records = new Map<string, AttachmentRecord>();
   /** files that were set aside because they could not be read */
   readonly corrupt: readonly string[];
@@ -131,10 +133,20 @@ export class Records {
     }
   }
 
-  /** On disk for good when it resolves. */
+  /**
+   * On disk for good when it resolves, if there is an address to give back after a power cut: nothing else of an
+   * attachment outlives one. Otherwise it is only as good as putPending then, and flushed right after: a disk that
+   * takes milliseconds for that does not delay the workload.
+   */
   async putReady(record: AttachmentRecord): Promise<void> {
     const ready = withState(record, "ready");
-    await this.#files.writeDurably(recordFileName(ready.attachment.id), encodeRecord(ready));
+    const name = recordFileName(ready.attachment.id);
+    if (outlivesPowerCut(ready)) {
+      await this.#files.writeDurably(name, encodeRecord(ready));
+    } else {
+      this.#files.write(name, encodeRecord(ready));
+      void this.#flushLater(name);
+    }
     this.#records.set(ready.attachment.id, ready);
   }
 
@@ -144,6 +156,14 @@ export class Records {
     this.#records.delete(id);
   }
 
+  async #flushLater(name: string): Promise<void> {
+    try {
+      await this.#flushing.run(() => this.#files.flush(name));
+    } catch (error) {
+      this.#log.warn({ file: name, error }, "a record of an attachment cannot be flushed to disk");
+    }
+  }
+
   #setAside(name: string): void {
     try {
       this.#files.setAside(name);
@@ -151,6 +171,10 @@ export class Records {
       this.#log.warn({ file: name, error }, "the record cannot even be renamed");
     }
   }
+}
+
+function outlivesPowerCut({ attachment: { origin } }: AttachmentRecord): boolean {
+  return origin.kind === "cni" && origin.ipamType !== "";
 }
 
 function withState(record: AttachmentRecord, state: Attachment["state"]): AttachmentRecord {

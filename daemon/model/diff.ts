@@ -119,11 +119,9 @@ function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
     const link = world.kept(wanted.name);
     if (link === undefined) {
       const isBorn = phase === "grow" && isCreated(wanted) && !isPeerEnd(wanted);
-      // A name that a stranger has got meanwhile is the next compile's to tell.
-      const isFree = !world.byName.has(wanted.name) || world.doomed.has(world.byName.get(wanted.name)?.ifindex ?? 0);
-      return isBorn && isFree ? [{ op: "create-link", link: wanted, impact: "none" }] : [];
+      return isBorn ? [{ op: "create-link", link: wanted, impact: "none" }] : [];
     }
-    if (wanted.kind !== "nic" && !isOurs(link)) return [];
+    if (isStranger(wanted, link)) return [];
     const change = linkChange(wanted, link);
     if (change === null) return [];
     const part = (settings: LinkSettings): LinkSettings => {
@@ -137,6 +135,11 @@ function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
   });
 }
 
+/** Somebody took the name since the target was compiled: the next compile says so. */
+function isStranger(wanted: TargetLink, link: Link): boolean {
+  return wanted.kind !== "nic" && !isOurs(link);
+}
+
 /** It is born with the other end. */
 function isPeerEnd(link: TargetLink): boolean {
   return link.kind === "veth" && link.peer === undefined;
@@ -147,8 +150,8 @@ function portSettings(world: World): Step[] {
   return [...world.target.ports.values()].flatMap((port): Step[] => {
     const link = world.kept(port.linkName);
     const wanted = world.target.links.get(port.linkName);
-    // Its link is neither there nor made by this plan.
-    if (link === undefined && (wanted === undefined || !isCreated(wanted))) return [];
+    // Its link is neither there nor made by this plan, or it is not ours.
+    if (wanted === undefined || (link === undefined ? !isCreated(wanted) : isStranger(wanted, link))) return [];
     const before = (link && found.get(link.ifindex)) ?? null;
     if (before?.attached && samePort(before.config, port.config)) return [];
     return [{ op: "set-port", port, before, impact: portChangeImpact(before, port.config) }];

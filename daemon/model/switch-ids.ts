@@ -28,7 +28,10 @@ export function assignSwitchIds(
   return ids;
 }
 
-/** The ids that the kernel remembers: in the bridges' aliases, and where a bridge is missing, in the ports. */
+/**
+ * The ids that the kernel remembers: in the bridges' aliases, and where a bridge is missing, in the ports. A NIC has no
+ * alias of ours, so that an uplink without a bridge and without other ports is forgotten; nobody is cut off by that.
+ */
 export function observedSwitchIds(observed: Observed): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   const clusterNetworkOf = new Map<number, string>();

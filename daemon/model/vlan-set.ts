@@ -36,7 +36,7 @@ export class VlanSet implements Iterable<number> {
   private constructor(bits: Uint32Array) {
     this.#bits = bits;
     let count = 0;
-    for (const word of bits) count += popcount(word);
+    for (const bitsOfWord of bits) count += popcount(bitsOfWord);
     this.count = count;
   }
 

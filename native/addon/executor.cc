@@ -66,9 +66,12 @@ std::shared_ptr<Executor> Executor::Start(Napi::Env env, const char* thread_name
   return self;
 }
 
-Executor::~Executor() {
+Executor::~Executor() { CloseDescriptors(); }
+
+void Executor::CloseDescriptors() {
   if (epoll_ >= 0) close(epoll_);
   if (wake_ >= 0) close(wake_);
+  epoll_ = wake_ = -1;
 }
 
 // The environment ends without Close(): end the thread before the library can be unloaded.
@@ -185,6 +188,7 @@ end:
   Post([this](Napi::Env env) {
     if (thread_.joinable()) thread_.join();
     joined_ = true;
+    CloseDescriptors();  // now, not when the garbage collector finds the object
     napi_remove_env_cleanup_hook(env, CleanupHook, this);
     napi_release_threadsafe_function(tsfn_, napi_tsfn_release);
     std::shared_ptr<Executor> keep = std::move(self_);

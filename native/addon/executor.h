@@ -92,6 +92,7 @@ class Executor {
   explicit Executor(Napi::Env env);
   void Loop();
   void Stop();  // any thread; idempotent
+  void CloseDescriptors();  // after the thread has ended
   static void CleanupHook(void* self);
 
   napi_env env_;

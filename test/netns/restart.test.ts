@@ -1,0 +1,89 @@
+// Restart is nothing: traffic, ports, addresses and counters are the kernel's, not the daemon's.
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import test from "ava";
+import { getJson } from "../../daemon/client/get-json.ts";
+import { OOB, type Pod, staticIpam, TestHost } from "../support/test-host.ts";
+
+const run = promisify(execFile);
+
+interface Pings {
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** 10 ms pings; the iputils summary is the only text there is */
+async function pings(pod: Pod, address: string, count: number): Promise<Pings> {
+  const args = [`--net=${pod.host.path}`, "ping", "-n", "-q", "-i", "0.01", "-c", String(count), "-W", "2", address];
+  const { stdout } = await run("nsenter", args).catch((error: { stdout: string }) => error);
+  const match = /(\d+) packets transmitted, (\d+) received/.exec(stdout);
+  return { sent: Number(match?.[1]), received: Number(match?.[2]) };
+}
+
+async function twoPods(t: Parameters<typeof TestHost.start>[0]): Promise<{ h: TestHost; a: Pod; b: Pod }> {
+  const h = await TestHost.start(t, { intent: OOB() });
+  const a = await h.add("a", { vlan: 100, ...staticIpam("10.100.0.11/24") });
+  const b = await h.add("b", { vlan: 100, ...staticIpam("10.100.0.12/24") });
+  return { h, a, b };
+}
+
+test.serial("kill -9 and a new start lose no ping at 10 ms", async (t) => {
+  const { h, a } = await twoPods(t);
+  const measured = pings(a, "10.100.0.12", 400);
+  await sleep(500);
+  await h.daemon.kill();
+  await sleep(500);
+  await h.start();
+  t.deepEqual(await measured, { sent: 400, received: 400 });
+});
+
+test.serial("a restarted daemon finds ports, addresses and counters as they were, and writes nothing", async (t) => {
+  const { h, a } = await twoPods(t);
+  t.deepEqual(await pings(a, "10.100.0.12", 20), { sent: 20, received: 20 });
+  const before = await h.ports();
+  const { fdb } = await getJson<{ fdb: { mac: string; device: string }[] }>(h.readSocket, "/v1/fdb");
+  t.true(fdb.length >= 2);
+  await h.daemon.kill();
+  await h.start();
+  const after = await h.ports();
+  for (const port of before) {
+    const found = after.find(({ device }) => device === port.device);
+    t.truthy(found, port.device);
+    const { portId, vlans } = found?.counters ?? {};
+    t.is(portId, port.counters?.portId, `${port.device} keeps its port id`);
+    const received = Number(vlans?.[0]?.rxPackets);
+    t.true(received >= Number(port.counters?.vlans[0]?.rxPackets), `${port.device} keeps its counters`);
+  }
+  const again = await getJson<{ fdb: { mac: string; device: string }[] }>(h.readSocket, "/v1/fdb");
+  for (const { mac, device } of fdb)
+    t.true(
+      again.fdb.some((e) => e.mac === mac && e.device === device),
+      mac,
+    );
+
+  const writes = await kernelWrites(h);
+  t.deepEqual(writes, { netlink: 0, bpf: 0 });
+});
+
+test.serial("what was attached before a crash can be detached after it, and attached anew", async (t) => {
+  const { h, a, b } = await twoPods(t);
+  await h.daemon.kill();
+  await h.start();
+  await h.del(b);
+  t.is(await b.host.namespace.link({ name: "eth0" }), null);
+  const again = await h.add("b", { vlan: 100, ...staticIpam("10.100.0.12/24") }, { pod: b.host });
+  t.is(again.result.interfaces.length, 3);
+  t.deepEqual(await pings(a, "10.100.0.12", 5), { sent: 5, received: 5 });
+});
+
+/** portwright_kernel_writes_total since the daemon's start */
+async function kernelWrites(h: TestHost): Promise<{ netlink: number; bpf: number }> {
+  const { http } = await h.status();
+  const text = await (await fetch(`${http}/metrics`)).text();
+  const of = (subsystem: string): number =>
+    Number(
+      new RegExp(`portwright_kernel_writes_total\\{subsystem="${subsystem}"\\} (\\d+)`).exec(text)?.[1] ?? Number.NaN,
+    );
+  return { netlink: of("netlink"), bpf: of("bpf") };
+}

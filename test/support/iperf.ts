@@ -1,0 +1,42 @@
+/** TCP between two namespaces by iperf3, bounded in time. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export interface Transfer {
+  readonly bytes: number;
+  readonly bitsPerSecond: number;
+}
+
+/** Sends from one namespace to an address in the other, with the kernel's default offloads. */
+export async function transfer(
+  fromNetns: string,
+  toNetns: string,
+  address: string,
+  { seconds, extra = [] }: { seconds: number; extra?: readonly string[] },
+): Promise<Transfer> {
+  const server = spawn("nsenter", [`--net=${toNetns}`, "iperf3", "--server", "--one-off", "--forceflush"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    await once(server.stdout, "data"); // "Server listening"
+    const client = [
+      `--net=${fromNetns}`,
+      "iperf3",
+      "--client",
+      address,
+      "--json",
+      "--connect-timeout",
+      "5000",
+      "--time",
+      String(seconds),
+    ];
+    const { stdout } = await run("nsenter", [...client, ...extra], { timeout: 30_000 + seconds * 1000 });
+    const { end } = JSON.parse(stdout) as { end: { sum_received: { bytes: number; bits_per_second: number } } };
+    return { bytes: end.sum_received.bytes, bitsPerSecond: end.sum_received.bits_per_second };
+  } finally {
+    server.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * A host under test: a namespace with NICs that the built daemon manages, the far ends of the NICs in a namespace that
+ * plays the wire, and workloads attached by the built CNI plugin. Everything is removed when the test ends.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ExecutionContext } from "ava";
+import { getJson } from "../../daemon/client/get-json.ts";
+import type { PortView } from "../../daemon/api/views.ts";
+import { type CniCall, type RuntimeOptions, runCni } from "../../daemon/demo/container-runtime.ts";
+import { DaemonProcess, type DaemonPaths } from "../../daemon/demo/daemon-process.ts";
+import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
+import type { ReceivedFrame } from "../../daemon/kernel/kernel.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
+import type { Status } from "../../daemon/model/status.ts";
+import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
+
+let count = 0;
+
+export interface TestNic {
+  readonly name: string;
+  readonly mtu?: number;
+}
+
+export interface TestHostOptions {
+  /** YAML documents */
+  readonly intent: string;
+  readonly nics?: readonly TestNic[];
+}
+
+export interface Pod {
+  readonly name: string;
+  readonly host: LabHost;
+  readonly call: CniCall;
+  readonly result: CniAddResult;
+}
+
+export interface CniAddResult {
+  readonly interfaces: readonly {
+    readonly name: string;
+    readonly mac: string;
+    readonly sandbox?: string;
+    readonly mtu?: number;
+  }[];
+  readonly ips?: readonly { readonly address: string; readonly interface?: number }[];
+}
+
+export const CLUSTER_NETWORK = (name: string): string => `
+apiVersion: network.harvesterhci.io/v1beta1
+kind: ClusterNetwork
+metadata: { name: ${name} }
+`;
+export const UPLINK = (clusterNetwork: string, nic: string, mtu = 1500): string => `
+apiVersion: network.harvesterhci.io/v1beta1
+kind: VlanConfig
+metadata: { name: ${clusterNetwork}-uplink }
+spec:
+  clusterNetwork: ${clusterNetwork}
+  uplink: { nics: [${nic}], linkAttributes: { mtu: ${mtu} } }
+`;
+/** one cluster network `oob` on the NIC `nic0` */
+export const OOB = (mtu = 1500): string => `${CLUSTER_NETWORK("oob")}---${UPLINK("oob", "nic0", mtu)}`;
+
+export class TestHost {
+  readonly lab: Lab;
+  readonly directory: string;
+  readonly host: LabHost;
+  /** holds `<nic>` far ends under the same names */
+  readonly wire: LabHost;
+  daemon: DaemonProcess;
+
+  private constructor(lab: Lab, directory: string, host: LabHost, wire: LabHost, daemon: DaemonProcess) {
+    this.lab = lab;
+    this.directory = directory;
+    this.host = host;
+    this.wire = wire;
+    this.daemon = daemon;
+  }
+
+  static async start(t: ExecutionContext, { intent, nics = [{ name: "nic0" }] }: TestHostOptions): Promise<TestHost> {
+    const kernel = nativeKernel();
+    const lab = new Lab(kernel, `pwth${process.pid}-${count++}`);
+    const directory = await mkdtemp("/run/pw-test-");
+    // Reverse order of need: the daemon goes first, then what it stood on.
+    t.teardown(async () => {
+      await lab.dispose();
+      kernel.unmountBpffs(join(directory, "bpf"));
+      await rm(directory, { recursive: true, force: true });
+    });
+    const host = await lab.host("host");
+    const wire = await lab.host("wire");
+    for (const { name, mtu } of nics) {
+      const size = mtu === undefined ? {} : { mtu };
+      await lab.cable({ host, interface: name, ...size }, { host: wire, interface: name, ...size });
+    }
+    await writeFile(join(directory, "intent.yaml"), intent);
+    const daemon = await DaemonProcess.start(paths(directory, host));
+    const self = new TestHost(lab, directory, host, wire, daemon);
+    t.teardown(() => self.daemon.stop());
+    return self;
+  }
+
+  async restart(): Promise<void> {
+    await this.daemon.stop();
+    await this.start();
+  }
+
+  async start(): Promise<void> {
+    this.daemon = await DaemonProcess.start(paths(this.directory, this.host));
+  }
+
+  /** ADD by the plugin, into a new namespace or the pod's own */
+  async add(name: string, netconf: Readonly<Record<string, unknown>>, options: { pod?: LabHost } = {}): Promise<Pod> {
+    const host = options.pod ?? (await this.lab.host(name));
+    const call: CniCall = {
+      command: "ADD",
+      containerId: name,
+      netnsPath: host.path,
+      interface: "eth0",
+      networkName: "net",
+      netconf: { bridge: "oob-br", ...netconf },
+    };
+    const result = (await runCni(this.runtime, call)) as CniAddResult;
+    return { name, host, call, result };
+  }
+
+  async del(pod: Pod): Promise<void> {
+    await runCni(this.runtime, { ...pod.call, command: "DEL" });
+  }
+
+  get runtime(): RuntimeOptions {
+    return {
+      plugin: cniPluginFile(),
+      socket: join(this.directory, "run/cni.sock"),
+      stateDirectory: join(this.directory, "state"),
+    };
+  }
+
+  get readSocket(): string {
+    return join(this.directory, "run/read.sock");
+  }
+
+  status(): Promise<Status> {
+    return getJson<Status>(this.readSocket, "/v1/status");
+  }
+  async ports(): Promise<readonly PortView[]> {
+    return (await getJson<{ ports: PortView[] }>(this.readSocket, "/v1/ports")).ports;
+  }
+}
+
+function paths(directory: string, host: LabHost): DaemonPaths {
+  return {
+    program: daemonProgram(),
+    intent: join(directory, "intent.yaml"),
+    netns: host.path,
+    runDirectory: join(directory, "run"),
+    stateDirectory: join(directory, "state"),
+    pinRoot: join(directory, "bpf"),
+  };
+}
+
+/** What a tap on a link has seen. */
+export interface Tap {
+  readonly frames: readonly ReceivedFrame[];
+  clear(): void;
+  send(frame: Uint8Array): Promise<void>;
+}
+
+/** Listens on a link, until the test ends. Tags show as `vlan`. */
+export async function tap(t: ExecutionContext, host: LabHost, name: string): Promise<Tap> {
+  const link = await host.namespace.link({ name });
+  if (!link) throw new Error(`no link ${name} in ${host.name}`);
+  const frames: ReceivedFrame[] = [];
+  const socket = await host.namespace.openPacketSocket({ ifindex: link.ifindex, promiscuous: true }, (received) => {
+    frames.push(...received);
+  });
+  t.teardown(() => socket.close());
+  return {
+    frames,
+    clear: () => frames.splice(0),
+    send: (frame) => socket.send(frame),
+  };
+}
+
+/** addresses for the stock IPAM plugin "static" */
+export function staticIpam(address: string): Readonly<Record<string, unknown>> {
+  return { ipam: { type: "static", addresses: [{ address }] } };
+}
