@@ -165,3 +165,32 @@ test("a disk that refuses is a clear error for what is made, and none for what i
   records.remove("c/eth0");
   t.is(records.get("c/eth0"), undefined);
 });
+
+test("a record with an address is flushed before it counts, one without right after", async (t) => {
+  const done: string[] = [];
+  class Files extends RecordFiles {
+    override async writeDurably(name: string, text: string): Promise<void> {
+      await super.writeDurably(name, text);
+      done.push("durable");
+    }
+    override async flush(name: string): Promise<void> {
+      await super.flush(name);
+      done.push("flushed");
+    }
+  }
+  const path = directory(t);
+  const records = new Records(new Files(path), log);
+  await records.putReady(record("c/eth0"));
+  t.deepEqual(done, ["durable"]);
+  const withAddress = record("c/eth1");
+  const layer2: AttachmentRecord = {
+    ...withAddress,
+    attachment: { ...withAddress.attachment, origin: { kind: "api" } },
+  };
+  await records.putReady(layer2);
+  t.is(decodeRecord(readFileSync(join(path, recordFileName("c/eth1")), "utf8")).attachment.state, "ready");
+  while (done.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.deepEqual(done, ["durable", "flushed"]);
+  records.remove("c/eth1");
+  await new Files(path).flush(recordFileName("c/eth1"));
+});
