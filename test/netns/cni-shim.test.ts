@@ -331,7 +331,7 @@ test.serial(
       (
         await run(
           "ADD",
-          '{"portwrightSocket":"/a","x":{"portwrightSocket":"/b"},"portwrightSocket":' + `${JSON.stringify(named)}}`,
+          `{"portwrightSocket":"/a","x":{"portwrightSocket":"/b"},"portwrightSocket":${JSON.stringify(named)}}`,
         )
       ).stdout,
       "named",

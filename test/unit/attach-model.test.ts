@@ -23,13 +23,13 @@ const STEPS = [
   "written-ready",
 ];
 const container = fc.constantFrom("c1", "c2", "c3");
-const request = fc.record({
+const anyRequest = fc.record({
   do: fc.constantFrom("ADD" as const, "ADD" as const, "DEL" as const, "CHECK" as const),
   container,
   failAt: fc.option(fc.constantFrom(...STEPS, "unmake", "ipam-del"), { freq: 2 }),
 });
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 8, arbitrary: request },
+  { weight: 8, arbitrary: anyRequest },
   { weight: 1, arbitrary: fc.constant({ do: "restart" as const }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("lose-netns" as const), container }) },
 );
