@@ -274,10 +274,10 @@ for (const changeType of [false, true]) {
     const types = async (dst: string): Promise<number[]> => {
       await at("a").send(frame({ dst, src: mac("a") }));
       await until(() => at("b").waiting > 0);
-      const types = at("b").take();
+      const frames = at("b").take();
       await sleep(10);
       for (const name of NAMES) at(name).take();
-      return types.map(({ packetType }) => packetType);
+      return frames.map(({ packetType }) => packetType);
     };
     t.deepEqual(await types(mac("b")), [HOST]);
     t.deepEqual(await types(BROADCAST), [1]);

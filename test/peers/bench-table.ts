@@ -2,7 +2,7 @@
 import type { ExecutionContext } from "ava";
 import type { Namespace } from "../../daemon/kernel/kernel.ts";
 import { type FrameSpec, frame, station } from "./frames.ts";
-import { access, Lab, SwitchBench, type Tally, trunk } from "./switch-bench.ts";
+import { access, Lab, type PortSpec, SwitchBench, type Tally, trunk } from "./switch-bench.ts";
 
 export const ACCESS_A = 1; // VLAN 100
 export const ACCESS_B = 2; // VLAN 100
@@ -63,6 +63,28 @@ export async function openTable(): Promise<Table> {
 /** From station `from` to station `to`. */
 export function between(from: number, to: number, rest: Omit<FrameSpec, "src" | "dst"> = {}): Uint8Array {
   return frame({ src: station(from), dst: station(to), ...rest });
+}
+
+/** What a row changes about the common ports before its frame. */
+export type Step = (bench: SwitchBench, bed: Table) => Promise<void>;
+
+export interface Row {
+  readonly title: string;
+  readonly prepare?: Step;
+  /** id of the port that the frame comes in at */
+  readonly at: number;
+  readonly frame: Uint8Array;
+  readonly gsoSize?: number;
+  readonly expect: Expected;
+}
+
+export function port(id: number, change: Omit<PortSpec, "ifindex">): Step {
+  return (bench, bed) => bench.port(id, { ifindex: bed.ifindex(id), ...change });
+}
+export function all(...steps: readonly Step[]): Step {
+  return async (bench, bed) => {
+    for (const step of steps) await step(bench, bed);
+  };
 }
 
 export interface Expected extends Partial<Tally> {

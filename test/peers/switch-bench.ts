@@ -249,11 +249,11 @@ export class SwitchBench {
   }
 
   /** The program over one frame. A clone goes out for real; a redirect is the verdict only. */
-  async run(ifindex: number, data: Uint8Array, gsoSize = 0): Promise<Run> {
+  async run(ifindex: number, data: Uint8Array, gsoSize = 0, repeat = 1): Promise<Run> {
     const context = new Uint8Array(192); // struct __sk_buff, uapi/linux/bpf.h
     new DataView(context.buffer).setUint32(40, ifindex, true);
     new DataView(context.buffer).setUint32(176, gsoSize, true);
-    const result = await this.ns.bpf.testRun(this.#program("port_ingress"), { data, context });
+    const result = await this.ns.bpf.testRun(this.#program("port_ingress"), { data, context, repeat });
     const verdict = VERDICTS.get(result.returnValue) ?? `${result.returnValue}`;
     return { verdict, data: result.data };
   }
