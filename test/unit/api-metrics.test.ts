@@ -352,6 +352,13 @@ test("label objects are kept as long as they are used", (t) => {
   );
 });
 
+test("a part that comes back under an old id counts from nothing", (t) => {
+  const sum = new MonotonicSum();
+  sum.update([{ id: 1, group: "a", count: 10n }]);
+  sum.update([]);
+  t.deepEqual([...sum.update([{ id: 1, group: "a", count: 12n }])], [["a", 22n]]);
+});
+
 test("a monotonic sum forgets groups that are given up", (t) => {
   const sum = new MonotonicSum();
   sum.update([{ id: 1, group: "a", count: 3n }]);
