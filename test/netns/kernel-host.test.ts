@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
-import { host, possibleCpus } from "./fixtures/lab.ts";
+import { host, possibleCpus, run } from "./fixtures/lab.ts";
 
 function directory(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), `pwk${process.pid}-host-`));
@@ -34,15 +34,17 @@ test("a bpffs is mounted once, recognised and unmounted", (t) => {
   t.false(host.isBpffs(path));
 });
 
-test("what is no bpffs is neither unmounted nor mistaken for one", (t) => {
+test("what is no bpffs is neither unmounted nor mistaken for one", async (t) => {
   const path = directory(t);
   t.like(
     refusal(t, () => host.unmountBpffs(path)),
     { code: "EINVAL", object: path },
   );
+  await run("mount", ["-t", "tmpfs", "tmpfs", path]);
+  t.teardown(() => run("umount", [path]));
   t.like(
-    refusal(t, () => host.unmountBpffs("/proc")),
-    { code: "EINVAL", object: "/proc" },
+    refusal(t, () => host.unmountBpffs(path)),
+    { code: "EINVAL", object: path },
   );
   t.false(host.isBpffs(join(path, "absent")));
   t.like(
