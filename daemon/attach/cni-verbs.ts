@@ -54,6 +54,7 @@ export class CniVerbs {
   async #add(env: CniEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
     const conf = this.#parse(decodeNetConf(request.stdin), env, request);
     for (const note of conf.notes) stderr(`${note}\n`);
+    if (conf.ipamType !== "") this.#host.ipam.find({ type: conf.ipamType, env: request.env });
     const netns = this.#host.openNetns(env.netns, env.allowOwnNetns);
     try {
       const made = await this.#host.make({

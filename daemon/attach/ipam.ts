@@ -35,7 +35,7 @@ export class IpamError extends PortwrightError {
 }
 
 /** What the rest of the room uses of it. */
-export type Addresses = Pick<Ipam, "add" | "del" | "check">;
+export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check">;
 
 export interface IpamOptions {
   /** plugins that run at once */
@@ -53,6 +53,11 @@ export class Ipam {
   constructor(options: IpamOptions = {}) {
     this.#limiter = new Limiter(options.concurrency ?? 4);
     this.#timeout = options.timeout ?? 30_000;
+  }
+
+  /** Refuses a plugin that is not installed, before anything is made that it would have to give an address to. */
+  find({ type, env }: Pick<IpamCall, "type" | "env">): void {
+    findPlugin(type, env.CNI_PATH ?? "");
   }
 
   async add(call: IpamCall): Promise<CniResult> {

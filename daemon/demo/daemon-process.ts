@@ -30,8 +30,8 @@ export class DaemonProcess {
     child.stderr?.on("data", keep);
   }
 
-  /** Resolves when the daemon answers that it is ready. */
-  static async start(paths: DaemonPaths): Promise<DaemonProcess> {
+  /** Resolves when the daemon answers that it is ready, or that it lives. */
+  static async start(paths: DaemonPaths, { ready = true } = {}): Promise<DaemonProcess> {
     const child = spawn(
       process.execPath,
       [
@@ -48,7 +48,7 @@ export class DaemonProcess {
     );
     const self = new DaemonProcess(child);
     try {
-      await self.#ready(`${paths.runDirectory}/read.sock`);
+      await self.#answers(`${paths.runDirectory}/read.sock`, ready ? "/readyz" : "/healthz");
     } catch (error) {
       await self.stop();
       throw error;
@@ -82,12 +82,12 @@ export class DaemonProcess {
     clearTimeout(patience);
   }
 
-  async #ready(socket: string): Promise<void> {
+  async #answers(socket: string, path: string): Promise<void> {
     const limit = Date.now() + START_LIMIT_MS;
     for (;;) {
       if (this.#child.exitCode !== null) throw new Error(`the daemon ended by itself:\n${this.#log}`);
       try {
-        await getJson(socket, "/readyz");
+        await getJson(socket, path);
         return;
       } catch (error) {
         if (Date.now() > limit) {

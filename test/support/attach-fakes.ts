@@ -139,6 +139,7 @@ export class FakeHost {
   };
 
   readonly ipam: Addresses = {
+    find: () => {},
     add: async (call) => {
       this.ipamCalls.push(`ADD ${call.type}`);
       await this.onStep("ipam-add");

@@ -26,6 +26,10 @@ export interface TestHostOptions {
   /** YAML documents */
   readonly intent: string;
   readonly nics?: readonly TestNic[];
+  /** false: do not wait until all is as wanted, only until the daemon answers */
+  readonly ready?: boolean;
+  /** before the daemon starts */
+  readonly prepare?: (host: LabHost) => Promise<void>;
 }
 
 export interface Pod {
@@ -77,7 +81,8 @@ export class TestHost {
     this.daemon = daemon;
   }
 
-  static async start(t: ExecutionContext, { intent, nics = [{ name: "nic0" }] }: TestHostOptions): Promise<TestHost> {
+  static async start(t: ExecutionContext, options: TestHostOptions): Promise<TestHost> {
+    const { intent, nics = [{ name: "nic0" }], ready = true, prepare } = options;
     const kernel = nativeKernel();
     const lab = new Lab(kernel, `pwth${process.pid}-${count++}`);
     const directory = await mkdtemp("/run/pw-test-");
@@ -94,7 +99,8 @@ export class TestHost {
       await lab.cable({ host, interface: name, ...size }, { host: wire, interface: name, ...size });
     }
     await writeFile(join(directory, "intent.yaml"), intent);
-    const daemon = await DaemonProcess.start(paths(directory, host));
+    await prepare?.(host);
+    const daemon = await DaemonProcess.start(paths(directory, host), { ready });
     const self = new TestHost(lab, directory, host, wire, daemon);
     t.teardown(() => self.daemon.stop());
     return self;
