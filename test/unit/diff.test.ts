@@ -151,6 +151,12 @@ test("a plan carried out leaves nothing to do, from any state and after any drif
         const { target, switchIds } = compiled(of, state);
         state = simulate(diff(target, state), state);
         t.is(describePlan(diff(target, state)), "nothing to do");
+        const there = new Map(state.links.map((l) => [l.name, l.ifindex]));
+        t.true([...target.links.keys()].every((name) => there.has(name)));
+        t.deepEqual(
+          state.ports.map((p) => p.ifindex).sort((x, y) => x - y),
+          [...target.ports.keys()].map((name) => there.get(name) ?? 0).sort((x, y) => x - y),
+        );
         t.is(describePlan(diff(compiled(of, state, switchIds).target, state)), "nothing to do");
       }
     }),
@@ -258,6 +264,14 @@ test("after a restart the switch ids are read back from the kernel", (t) => {
     }),
     { numRuns: 100 },
   );
+});
+
+test("where a bridge is missing, the switch id is read back from a port whose alias names the cluster network", (t) => {
+  const one = reached({ intent: oob(), attachments: [w] }, bare);
+  const ports = one.ports.map((p) => ({ ...p, config: { ...p.config, switchId: 9 } }));
+  const links = one.links.filter((l) => l.name !== "oob-br" && !l.name.startsWith("oob-p"));
+  t.deepEqual([...observedSwitchIds({ links, ports })], [["oob", 9]]);
+  t.deepEqual([...observedSwitchIds({ links: one.links, ports })], [["oob", 0]]);
 });
 
 // ---- tables -----------------------------------------------------------------------------------------------------------
