@@ -54,12 +54,10 @@ Napi::Value Addresses(const Napi::CallbackInfo& info) {
         Message message(RTM_GETADDR, 0, "addresses");
         message.Header<ifaddrmsg>();
         std::vector<Address> list;
-        socket.Dump(
-            message, [&] { list.clear(); },
-            [&](const nlmsghdr* nlh) {
-              auto address = ParseAddress(nlh);
-              if (address && (ifindex == 0 || address->ifindex == ifindex)) list.push_back(std::move(*address));
-            });
+        socket.Dump(message, [&](const nlmsghdr* nlh) {
+          auto address = ParseAddress(nlh);
+          if (address && (ifindex == 0 || address->ifindex == ifindex)) list.push_back(std::move(*address));
+        });
         return list;
       },
       AddressToJs);

@@ -124,7 +124,7 @@ Napi::Value BridgeVlans(const Napi::CallbackInfo& info) {
         message.Header<ifinfomsg>()->ifi_family = AF_BRIDGE;
         message.Put32(IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED);
         std::vector<BridgeVlan> list;
-        socket.Dump(message, [&] { list.clear(); }, [&](const nlmsghdr* nlh) { ParseVlans(nlh, list); });
+        socket.Dump(message, [&](const nlmsghdr* nlh) { ParseVlans(nlh, list); });
         return list;
       },
       VlanToJs);

@@ -22,8 +22,13 @@ void CallJs(napi_env env, napi_value, void*, void* data) {
   try {
     (*fn)(Napi::Env(env));
   } catch (const Napi::Error& e) {
-    // A listener threw. Hand it to the process as an uncaught exception, as an EventEmitter would.
-    napi_fatal_exception(env, e.Value());
+    // A listener threw: an uncaught exception, as with an EventEmitter. While a worker is being terminated every call
+    // into JavaScript fails, this one too; then there is nobody left to tell. (The addon is built with
+    // NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS, else node-addon-api ends the process at such a failure.)
+    try {
+      napi_fatal_exception(env, e.Value());
+    } catch (const Napi::Error&) {
+    }
   }
 }
 
@@ -66,7 +71,9 @@ std::shared_ptr<Executor> Executor::Start(Napi::Env env, const char* thread_name
   return self;
 }
 
-Executor::~Executor() { CloseDescriptors(); }
+Executor::~Executor() {
+  CloseDescriptors();
+}
 
 void Executor::CloseDescriptors() {
   if (epoll_ >= 0) close(epoll_);

@@ -139,11 +139,9 @@ std::vector<Link> DumpLinks(NetlinkSocket& socket) {
   Message message(RTM_GETLINK, 0, "links");
   message.Header<ifinfomsg>();
   std::vector<Link> links;
-  socket.Dump(
-      message, [&] { links.clear(); },
-      [&](const nlmsghdr* nlh) {
-        if (IsLinkMessage(nlh)) links.push_back(ParseLink(nlh));
-      });
+  socket.Dump(message, [&](const nlmsghdr* nlh) {
+    if (IsLinkMessage(nlh)) links.push_back(ParseLink(nlh));
+  });
   return links;
 }
 

@@ -48,8 +48,8 @@ Napi::Value Enter(const Napi::CallbackInfo& info) {
       [context](Napi::Env env) { context->executor->Close(env); });
 }
 
-// closeNamespace(ns): resolves when what was queued is done, both threads are joined and every descriptor is closed.
-// The namespace's thread goes first: it is the one that gives the reaper work.
+// closeNamespace(ns): resolves when what was queued is done, all its threads are joined and every descriptor is closed.
+// The namespace's thread goes first: it is the one that gives the reapers work.
 Napi::Value Close(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
   auto deferred = std::make_shared<Napi::Promise::Deferred>(info.Env());
@@ -59,8 +59,7 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   };
   context->executor->Close(info.Env(), [context, done](Napi::Env env) {
     context->route->listeners.clear();
-    if (!context->route->reaper) return done(env);
-    context->route->reaper->Close(env, done);
+    CloseReapers(env, context, done);
   });
   return deferred->Promise();
 }

@@ -105,12 +105,10 @@ Napi::Value Neighbours(const Napi::CallbackInfo& info) {
         message.Header<ndmsg>()->ndm_family = family;
         if (ifindex) message.Put32(NDA_IFINDEX, ifindex);
         std::vector<Neighbour> list;
-        socket.Dump(
-            message, [&] { list.clear(); },
-            [&](const nlmsghdr* nlh) {
-              auto n = ParseNeighbour(nlh);
-              if (n && (ifindex == 0 || n->ifindex == ifindex)) list.push_back(std::move(*n));
-            });
+        socket.Dump(message, [&](const nlmsghdr* nlh) {
+          auto n = ParseNeighbour(nlh);
+          if (n && (ifindex == 0 || n->ifindex == ifindex)) list.push_back(std::move(*n));
+        });
         return list;
       },
       NeighbourToJs);

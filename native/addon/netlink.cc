@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kMessageSize = 16 * 1024;
 // The kernel fills at most 32 KiB a datagram of a dump (netlink_recvmsg, max_recvmsg_len); one answer may be larger.
 constexpr size_t kReceiveSize = 128 * 1024;
-constexpr int kDumpAttempts = 10;
+constexpr int kDumpAttempts = 20;
 
 #ifndef NETLINK_GET_STRICT_CHK
 #define NETLINK_GET_STRICT_CHK 12
@@ -97,7 +97,7 @@ void* Message::Raw(size_t length) {
   return buffer_.data() + end;
 }
 
-NetlinkSocket::NetlinkSocket(std::atomic<uint64_t>* writes) : writes_(writes), buffer_(kReceiveSize) {
+NetlinkSocket::NetlinkSocket(std::atomic<uint64_t>* writes) : writes_(writes), buffer_(new char[kReceiveSize]) {
   socket_ = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
   if (!socket_) throw KernelError(errno, "socket", "NETLINK_ROUTE");
   try {
@@ -123,11 +123,25 @@ void NetlinkSocket::Request(Message& message, const OnMessage& on) {
   Exchange(message, on);
 }
 
-void NetlinkSocket::Dump(Message& message, const std::function<void()>& restart, const OnMessage& on) {
+void NetlinkSocket::Dump(Message& message, const OnMessage& on) {
   message.header()->nlmsg_flags |= NLM_F_DUMP;
+  // The kernel makes the next part of a dump when the last one is read. So all parts are read first and looked at
+  // later: the shorter a dump takes, the less a change of the table can tear it.
+  std::vector<char> parts;
+  auto keep = [&parts](const nlmsghdr* nlh) {
+    auto* bytes = reinterpret_cast<const char*>(nlh);
+    parts.insert(parts.end(), bytes, bytes + nlh->nlmsg_len);
+    parts.resize(MNL_ALIGN(parts.size()));
+  };
   for (int i = 0; i < kDumpAttempts; i++) {
-    restart();
-    if (Exchange(message, on)) return;
+    parts.clear();
+    if (!Exchange(message, keep)) continue;
+    int left = static_cast<int>(parts.size());
+    for (auto* nlh = reinterpret_cast<const nlmsghdr*>(parts.data()); mnl_nlmsg_ok(nlh, left);
+         nlh = mnl_nlmsg_next(nlh, &left)) {
+      on(nlh);
+    }
+    return;
   }
   throw KernelError(EINTR, OpName(message.header()->nlmsg_type), message.object(),
                     "the table changed during each dump");
@@ -143,14 +157,14 @@ bool NetlinkSocket::Exchange(Message& message, const OnMessage& on) {
 
   bool torn = false;
   for (;;) {
-    ssize_t received = mnl_socket_recvfrom(socket_, buffer_.data(), buffer_.size());
+    ssize_t received = mnl_socket_recvfrom(socket_, buffer_.get(), kReceiveSize);
     if (received < 0) {
       if (errno == EINTR) continue;
       int err = errno == EAGAIN ? ETIMEDOUT : errno;
       throw KernelError(err, op, message.object(), "no answer from the kernel");
     }
     int left = static_cast<int>(received);
-    for (auto* nlh = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(nlh, left);
+    for (auto* nlh = reinterpret_cast<const nlmsghdr*>(buffer_.get()); mnl_nlmsg_ok(nlh, left);
          nlh = mnl_nlmsg_next(nlh, &left)) {
       if (nlh->nlmsg_seq != sequence_) continue;  // what an earlier, failed request left behind
       if (nlh->nlmsg_flags & NLM_F_DUMP_INTR) torn = true;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,8 +59,8 @@ class NetlinkSocket {
 
   // Sends, hands every answer to `on`, and returns after the kernel's ack. Throws KernelError with the extended ack.
   void Request(Message& message, const OnMessage& on = {});
-  // Sends as a dump. `restart` is called before each attempt: a torn dump (NLM_F_DUMP_INTR) begins again.
-  void Dump(Message& message, const std::function<void()>& restart, const OnMessage& on);
+  // Sends as a dump, again while the kernel calls it torn (NLM_F_DUMP_INTR), and hands a whole one to `on`.
+  void Dump(Message& message, const OnMessage& on);
 
  private:
   bool Exchange(Message& message, const OnMessage& on);  // false: the dump was interrupted
@@ -67,7 +68,7 @@ class NetlinkSocket {
   mnl_socket* socket_;
   std::atomic<uint64_t>* writes_;
   uint32_t sequence_ = 0;
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;  // not initialised: only the pages that answers need become real
 };
 
 // The attributes of a message after its fixed header, or inside another attribute, for a range-based for. (libmnl's

@@ -189,7 +189,7 @@ Napi::Value Routes(const Napi::CallbackInfo& info) {
         Message message(RTM_GETROUTE, 0, "routes");
         message.Header<rtmsg>();
         std::vector<Route> list;
-        socket.Dump(message, [&] { list.clear(); }, [&](const nlmsghdr* nlh) { ParseRoute(nlh, list); });
+        socket.Dump(message, [&](const nlmsghdr* nlh) { ParseRoute(nlh, list); });
         return list;
       },
       RouteToJs);

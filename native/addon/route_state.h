@@ -18,6 +18,13 @@ namespace pw {
 
 struct Deletion;  // link_delete.cc
 
+// A thread that waits for the kernel's ack of one deletion at a time.
+struct Reaper {
+  std::shared_ptr<Executor> executor;
+  std::unique_ptr<NetlinkSocket> socket;  // its own thread
+  unsigned jobs = 0;                      // given and not finished; JavaScript thread
+};
+
 struct Watcher {  // events.cc
   Fd fd;
   std::vector<char> buffer = std::vector<char>(64 * 1024);
@@ -27,8 +34,7 @@ struct RouteState {
   std::unique_ptr<NetlinkSocket> socket;  // namespace's thread
 
   // link_delete.cc
-  std::shared_ptr<Executor> reaper;                                                    // JavaScript thread
-  std::unique_ptr<NetlinkSocket> reaper_socket;                                        // reaper's thread
+  std::vector<std::shared_ptr<Reaper>> reapers;                                        // JavaScript thread
   Fd gone_socket;                                                                      // namespace's thread
   std::unordered_map<uint32_t, std::vector<std::shared_ptr<Deletion>>> being_deleted;  // namespace's thread
 
@@ -41,6 +47,8 @@ struct RouteState {
 // Namespace's thread, first and last thing.
 void OpenRouteState(NamespaceContext& context);
 void CloseRouteState(NamespaceContext& context);
+// JavaScript thread, when the namespace's own thread has ended; `done` when the reapers have.
+void CloseReapers(Napi::Env env, const std::shared_ptr<NamespaceContext>& context, Executor::JsCall done);
 
 // Run `work(socket)` on the namespace's thread and convert its result.
 template <class R, class Work, class Convert>

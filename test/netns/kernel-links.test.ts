@@ -1,5 +1,6 @@
 import test from "ava";
 import type { LinkCreate, LinkSettings } from "../../daemon/kernel/kernel.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
 import { ip, ipDo, makeLab } from "./kernel-lab.ts";
 
@@ -275,7 +276,6 @@ test("a link moves to another namespace, or is born there", async (t) => {
 
 test("500 links are dumped whole while others come and go", async (t) => {
   const { ns, handle } = await makeLab(t);
-  const { nativeKernel } = await import("../../daemon/kernel/native.ts");
   const other = await nativeKernel().enter(handle);
   t.teardown(() => other.close());
   const names = Array.from({ length: 250 }, (_, i) => `v${i}`);
@@ -287,12 +287,15 @@ test("500 links are dumped whole while others come and go", async (t) => {
       await other.deleteLink({ name: "churn" });
     }
   })();
-  for (let i = 0; i < 10; i++) {
-    const links = await ns.links();
-    const seen = new Set(links.map((link) => link.name));
-    t.is(seen.size, links.length, "none twice");
-    t.true(names.every((name) => seen.has(name) && seen.has(`p${name}`)));
+  try {
+    for (let i = 0; i < 10; i++) {
+      const links = await ns.links();
+      const seen = new Set(links.map((link) => link.name));
+      t.is(seen.size, links.length, "none twice");
+      t.true(names.every((name) => seen.has(name) && seen.has(`p${name}`)));
+    }
+  } finally {
+    stop = true;
+    await churn;
   }
-  stop = true;
-  await churn;
 });
