@@ -137,7 +137,7 @@ export class Daemon implements Backend {
     });
     mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
     this.#attach = new AttachService({
-      portMaker: new WorkloadPorts(kernel, namespace, datapath, this.#reconciler),
+      portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
       records: new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log),
       deleteQueue: new DeleteQueue(join(settings.stateDirectory, "deletes")),
       kernel,

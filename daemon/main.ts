@@ -44,7 +44,10 @@ async function main(): Promise<void> {
   const watchdog =
     interval === null
       ? undefined
-      : setInterval(() => void daemon.healthy().then(() => notifier.watchdog()), interval / 3);
+      : setInterval(() => {
+          const alive = daemon.healthy().then(({ ok }) => (ok ? notifier.watchdog() : undefined));
+          alive.catch((error: unknown) => log.error({ error }, "not healthy: systemd hears nothing"));
+        }, interval / 3);
   let ending = false;
   const end = async (signal: string): Promise<void> => {
     if (ending) return;

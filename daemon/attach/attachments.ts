@@ -80,17 +80,17 @@ export class Attachments {
     const undo: (() => Promise<void>)[] = [];
     records.putPending(draft);
     // Entering the namespace takes a thread of its own, so it goes on beside the making of the port.
-    const entering = spec.addressing === null ? null : kernel.enter(spec.netns);
-    entering?.catch(() => {}); // reported where it is awaited
+    const entering = kernel.enter(spec.netns);
+    entering.catch(() => {}); // reported where it is awaited
     try {
-      const port = await portMaker.make({ id, ...spec, ...spec.port });
+      const port = await portMaker.make({ id, ...spec, ...spec.port, container: entering });
       reached = withPort(draft, port);
       undo.push(() => portMaker.unmake(reached.attachment));
       const bridge = this.#bridge(spec.port.clusterNetwork);
 
       let addressing: Made["addressing"] = NO_ADDRESSING;
       let announced = Promise.resolve();
-      if (spec.addressing !== null && entering !== null) {
+      if (spec.addressing !== null) {
         const source = spec.addressing;
         undo.push(() => source.release());
         addressing = await source.obtain();
@@ -107,7 +107,7 @@ export class Attachments {
       await this.#rollBack(reached, undo);
       throw error;
     } finally {
-      await closeQuietly(entering);
+      void closeQuietly(entering); // its thread ends by itself: nobody waits for that
     }
   }
 
@@ -236,9 +236,9 @@ function withAddressing(record: AttachmentRecord, addressing: Made["addressing"]
   return { ...record, attachment: { ...record.attachment, ips, routes } };
 }
 
-async function closeQuietly(entering: Promise<Namespace> | null): Promise<void> {
+async function closeQuietly(entering: Promise<Namespace>): Promise<void> {
   try {
-    await (await entering)?.close();
+    await (await entering).close();
   } catch {
     // it was never entered, or is gone: nothing to close
   }

@@ -1,13 +1,15 @@
 /** The attach room's view of the host: makes and removes ports. Implemented by `daemon/reconcile`. */
 import type { Attachment } from "../model/attachment.ts";
 import type { PortVlans } from "../model/port.ts";
-import type { NetnsHandle } from "../kernel/kernel.ts";
+import type { Namespace, NetnsHandle } from "../kernel/kernel.ts";
 
 export interface PortRequest {
   readonly id: string;
   readonly containerId: string;
   readonly interface: string;
   readonly netns: NetnsHandle;
+  /** the same namespace, entered; the caller closes it */
+  readonly container: Promise<Namespace>;
   readonly netnsPath: string;
   /** its switch; BRIDGE_UNKNOWN or UPLINK_NOT_READY if it cannot be had */
   readonly clusterNetwork: string;

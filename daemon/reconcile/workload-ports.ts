@@ -6,7 +6,7 @@ import type { MadePort, PortMaker, PortRequest } from "../attach/port-maker.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
-import type { Kernel, Namespace } from "../kernel/kernel.ts";
+import type { Namespace } from "../kernel/kernel.ts";
 import type { Attachment, Workload } from "../model/attachment.ts";
 import { samePort } from "../model/port.ts";
 import { compilePort, type SwitchContext } from "../model/ports.ts";
@@ -24,13 +24,11 @@ export interface WorkloadPortsHost {
 }
 
 export class WorkloadPorts implements PortMaker {
-  readonly #kernel: Kernel;
   readonly #namespace: Namespace;
   readonly #datapath: Datapath;
   readonly #host: WorkloadPortsHost;
 
-  constructor(kernel: Kernel, namespace: Namespace, datapath: Datapath, host: WorkloadPortsHost) {
-    this.#kernel = kernel;
+  constructor(namespace: Namespace, datapath: Datapath, host: WorkloadPortsHost) {
     this.#namespace = namespace;
     this.#datapath = datapath;
     this.#host = host;
@@ -143,11 +141,6 @@ export class WorkloadPorts implements PortMaker {
   }
 
   async #bringUp(request: PortRequest, ifindex: number): Promise<void> {
-    const container = await this.#kernel.enter(request.netns);
-    try {
-      await container.changeLink({ ifindex }, { up: true });
-    } finally {
-      await container.close();
-    }
+    await (await request.container).changeLink({ ifindex }, { up: true });
   }
 }
