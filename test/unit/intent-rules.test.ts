@@ -412,6 +412,11 @@ a: [
   );
 });
 
+test("a reference to a cluster network that is faulty itself is no second fault", (t) => {
+  const text = `${cn("oob")}color: red\n---\n${net("type: UntaggedNetwork").slice(CN.length)}`;
+  t.is(faults(text).length, 1);
+});
+
 test("aliases that multiply, and aliases that contain themselves, are refused; plain ones are fine", (t) => {
   const bomb = Array.from(
     { length: 9 },
