@@ -91,7 +91,8 @@ export class DaemonProcess {
         return;
       } catch (error) {
         if (Date.now() > limit) {
-          throw new Error(`the daemon is not ready after ${START_LIMIT_MS / 1000} s: ${String(error)}\n${this.#log}`);
+          const why = `the daemon is not ready after ${START_LIMIT_MS / 1000} s: ${String(error)}`;
+          throw new Error(`${why}\n${this.#log}`, { cause: error });
         }
       }
       await sleep(50);

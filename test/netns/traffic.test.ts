@@ -85,14 +85,14 @@ test("what a restart, a reload and a detached neighbour do not touch keeps flowi
   })();
   let sent = 0;
   let over = false;
-  void meanwhile.then(() => {
+  const finished = meanwhile.finally(() => {
     over = true;
   });
   while (!over || sent < 1000) {
     await atA.send(frame({ dst: station(2), src: station(1), payload: text(`frame ${sent++} `) }));
     if (sent > 200_000) break;
   }
-  await meanwhile;
+  await finished;
   await until(() => count(atB, `frame ${sent - 1} `) === 1);
   t.is(count(atB, "frame "), sent);
 });
