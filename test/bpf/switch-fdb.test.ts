@@ -177,6 +177,24 @@ test("a flow that goes on follows a change of its port in the next frame", async
   await expectRun(t, bench, at, between(ACCESS_A, ACCESS_B, { tags: [{ vid: 100 }] }), { ...passes, data: flow });
 });
 
+test("flows that are remembered in one place do not answer for one another", async (t) => {
+  const bench = await bed.bench(t);
+  const many = Array.from({ length: 400 }, (_, n) => station(1000 + n)); // of 1024 places, so dozens are shared
+  // Each is learned though the destination is the same (what a second frame found is remembered) ...
+  for (const src of many) {
+    await send(bench, ACCESS_A, src, station(ACCESS_B));
+    await send(bench, ACCESS_A, src, station(ACCESS_B));
+  }
+  t.is(await bench.learned(ACCESS_A), many.length);
+  // ... and each is found where it is though the source is the same.
+  for (const [n, mac] of many.entries()) await bench.setFdb(mac, 100, { portId: n % 2 === 0 ? TRUNK : HYBRID });
+  const before = (await bench.tally()).tx;
+  for (const dst of many) await send(bench, ACCESS_B, station(ACCESS_B), dst);
+  const after = (await bench.tally()).tx;
+  t.is((after["3/100"] ?? 0) - (before["3/100"] ?? 0), many.length / 2);
+  t.is((after["4/100"] ?? 0) - (before["4/100"] ?? 0), many.length / 2);
+});
+
 test("the sweep removes what is old, and the count follows", async (t) => {
   const bench = await bed.bench(t);
   await send(bench, ACCESS_A, station(50));
