@@ -22,9 +22,9 @@ try {
     legalComments: "linked",
     // ffi-napi finds its prebuilt library by its own path, and is loaded only when it is first used.
     external: ["ffi-napi"],
-    // Bundled CommonJS modules call require() for Node's own modules; ES modules have none.
+    // Bundled CommonJS modules call require() for Node's own modules; ES modules have none. The files are programs.
     banner: {
-      js: 'import { createRequire as createRequireForBundle } from "node:module";\nconst require = createRequireForBundle(import.meta.url);',
+      js: '#!/usr/bin/env node\nimport { createRequire as createRequireForBundle } from "node:module";\nconst require = createRequireForBundle(import.meta.url);',
     },
     logLevel: "warning",
   });
