@@ -1,3 +1,4 @@
+// What a host should look like, from intent, attachments and what is there; and the conditions that say why not.
 import test from "ava";
 import { compile } from "../../daemon/model/compile.ts";
 import { diff } from "../../daemon/model/diff.ts";

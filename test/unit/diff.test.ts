@@ -1,3 +1,4 @@
+// Plans against a simulated host: they converge, undo, keep their order and leave strangers alone.
 import test from "ava";
 import fc from "fast-check";
 import type { Link } from "../../daemon/kernel/kernel.ts";

@@ -1,3 +1,4 @@
+// Files to intent: the forms that are read, the schemas as files, and whatever else a file may hold.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// Addresses and subnets, against node:net.
 import { BlockList, isIP } from "node:net";
 import test from "ava";
 import fc from "fast-check";

@@ -1,3 +1,4 @@
+// The small parts of the model: demand for VLANs, switch ids, aliases, names.
 import test from "ava";
 import fc from "fast-check";
 import { interfaceNameFault, macFault } from "../../daemon/model/names.ts";
