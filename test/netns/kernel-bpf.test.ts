@@ -222,7 +222,8 @@ test.serial("a map type without batch operations is read and written entry by en
 test.serial("a map without keys cannot be read whole", async (t) => {
   const { bpf } = await space(t);
   const object = await bpf.load(file);
-  t.true(isKernelError(await t.throwsAsync(bpf.readAll(map(object, "no_keys"))), "EINVAL"));
+  const error = await t.throwsAsync(bpf.readAll(map(object, "no_keys")), { instanceOf: KernelError });
+  t.like(error, { code: "EINVAL", object: "no_keys", kernelText: "a map without keys cannot be read whole" });
 });
 
 test.serial("a map that does not fit a KiB is read whole with large values", async (t) => {
