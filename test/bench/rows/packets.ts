@@ -1,0 +1,150 @@
+/** Packets a second: known unicast from pod to pod, from a pod to the tagged uplink, and flooding. */
+import { announce, type Bed, blind, build, type Connect, linuxBridge, type Pod, portwright, VLAN } from "../beds.ts";
+import type { Bound, Figure } from "../figure.ts";
+import type { Row, RowContext } from "../row.ts";
+import { column, type Contender, interleave, type Sample } from "../rounds.ts";
+import { median, ratios } from "../stats.ts";
+import { type Arrived, burst, openInlet, payloadFrame, Sink } from "../traffic.ts";
+
+const BROADCAST = "ff:ff:ff:ff:ff:ff";
+const COPIES = 8;
+const HOW =
+  "frames of 60 octets that arrive for a second of CPU time of the core that sends; the kernel makes them " +
+  "(BPF_PROG_TEST_RUN with live frames), the same sink counts and drops them";
+
+interface Path {
+  readonly name: string;
+  readonly connect: Connect;
+}
+type Samples = Readonly<Record<string, readonly Sample[]>>;
+
+const ours: Path = { name: "portwright", connect: portwright };
+const bridge: Path = { name: "Linux bridge", connect: linuxBridge };
+
+/** What is sent, and what must become of it. */
+interface Shot {
+  readonly from: Pod;
+  readonly dst: string;
+  readonly sink: Sink;
+  readonly form: keyof Arrived;
+  readonly copies: number;
+}
+
+export const unicast: Row = {
+  name: "unicast",
+  run: async (context) => {
+    const limit: Path = { name: "blind redirect_peer", connect: blind(context.programs.bpf) };
+    const { kernel, socket } = await stage(context, [ours, bridge, limit], async ({ connect }, name) => {
+      const bed = await build(context.scope, name, 2, connect);
+      const [from, to] = bed.pods as readonly [Pod, Pod];
+      await announce(to);
+      return { bed, shot: { from, dst: to.mac, sink: await sinkAt(context, [to]), form: "untagged", copies: 1 } };
+    });
+    const samples = await race(context, kernel);
+    const bySocket = await race({ ...context, quick: true }, socket);
+    const what = "known unicast, pod to pod";
+    const through = figure(bySocket, "", bridge, { sense: "at-least", must: 0, aim: 0, unit: "x" });
+    return {
+      figures: [
+        figure(samples, what, bridge, { sense: "at-least", must: 1.4, aim: 1.7, unit: "x" }),
+        figure(samples, what, limit, { sense: "at-least", must: 0.8, aim: 0.95, unit: "x" }),
+      ],
+      notes: [
+        HOW,
+        "the bridge has no vlan_filtering, and bridge-nf-call-iptables 0 (with the default of 1 it would be slower)",
+        `with a sender in user space, its cost included: ${through.ours.toFixed(3)} against ${through.peer.toFixed(3)} ` +
+          `Mpps, ${through.ratio.median.toFixed(2)}x`,
+      ],
+      samples: { kernel: samples, socket: bySocket },
+    };
+  },
+};
+
+export const push: Row = {
+  name: "push",
+  run: async (context) => {
+    const { kernel } = await stage(context, [ours, bridge], async (path, name) => {
+      const bed = await build(context.scope, name, 1, path.connect, { nic: true });
+      const [from] = bed.pods as readonly [Pod];
+      const wire = bed.wire as Pod;
+      const form = path === ours ? "tagged" : "untagged";
+      await announce(wire, path === ours ? VLAN : 0);
+      return { bed, shot: { from, dst: wire.mac, sink: await sinkAt(context, [wire]), form, copies: 1 } };
+    });
+    const samples = await race(context, kernel);
+    return {
+      figures: [figure(samples, "pod to tagged uplink", bridge, { sense: "at-least", must: 1.1, aim: 1.3, unit: "x" })],
+      notes: ["ours pushes a VLAN tag; the bridge sends untagged, since this kernel's bridge has no VLAN filter"],
+      samples,
+    };
+  },
+};
+
+export const flood: Row = {
+  name: "flood",
+  run: async (context) => {
+    const { kernel } = await stage(context, [ours, bridge], async ({ connect }, name) => {
+      const bed = await build(context.scope, name, COPIES + 1, connect);
+      const [from, ...rest] = bed.pods as readonly [Pod, ...Pod[]];
+      const sink = await sinkAt(context, rest);
+      return { bed, shot: { from, dst: BROADCAST, sink, form: "untagged", copies: COPIES } };
+    });
+    const samples = await race(context, kernel);
+    const what = `flood to ${COPIES} ports, copies`;
+    return {
+      figures: [figure(samples, what, bridge, { sense: "at-least", must: 1, aim: 1.3, unit: "x" })],
+      notes: [],
+      samples,
+    };
+  },
+};
+
+/** Sets the contenders up; each can be measured with either source of frames. */
+async function stage(
+  context: RowContext,
+  paths: readonly Path[],
+  prepare: (path: Path, name: string) => Promise<{ readonly bed: Bed; readonly shot: Shot }>,
+): Promise<{ readonly kernel: readonly Contender[]; readonly socket: readonly Contender[] }> {
+  const kernel: Contender[] = [];
+  const socket: Contender[] = [];
+  for (const [at, path] of paths.entries()) {
+    const { shot, bed } = await prepare(path, `c${at}`);
+    await openInlet(context.scope, context.programs, bed.host, shot.from.port);
+    kernel.push({ name: path.name, measure: () => fire(context, shot, "kernel") });
+    socket.push({ name: path.name, measure: () => fire(context, shot, "socket") });
+  }
+  return { kernel, socket };
+}
+
+async function sinkAt({ scope, programs }: RowContext, pods: readonly Pod[]): Promise<Sink> {
+  const sink = new Sink(scope, programs.bpf);
+  for (const { host, ifindex } of pods) await sink.attach(host, ifindex);
+  return sink;
+}
+
+async function fire(context: RowContext, shot: Shot, source: "kernel" | "socket"): Promise<Sample> {
+  const { scope, programs, quick } = context;
+  const { from, dst, sink, form, copies } = shot;
+  const frame = payloadFrame(from.mac, dst);
+  const spec = { from: from.host, frame, sink, form, copies, source, cpuSeconds: quick ? 0.1 : 0.25 };
+  return await burst(scope, programs, spec);
+}
+
+function race({ scope, quick }: RowContext, contenders: readonly Contender[]): Promise<Samples> {
+  return interleave(contenders, { warmups: 1, counted: quick ? 5 : 15, signal: scope.signal });
+}
+
+function figure(samples: Samples, what: string, peer: Path, bound: Bound): Figure {
+  const mine = column(samples, ours.name, "perCpuSecond");
+  const theirs = column(samples, peer.name, "perCpuSecond");
+  return {
+    what,
+    ours: median(mine) / 1e6,
+    peer: median(theirs) / 1e6,
+    unit: "Mpps",
+    peerName: peer.name,
+    ratio: ratios(mine, theirs),
+    bound,
+    judged: "ratio",
+  };
+}
