@@ -2,12 +2,13 @@
  * Frames that tell the network where an address now lives, so that stale neighbour entries go: a gratuitous ARP request
  * (RFC 5227, section 2.3) and an unsolicited neighbour advertisement (RFC 4861, section 7.2.6). Pure.
  */
-import { addressBytes, familyOf, macBytes } from "./addresses.ts";
+import { familyOf, ipBytes } from "../model/ip.ts";
+import { macBytes } from "../model/mac.ts";
 
 export function announcement(mac: string, address: string): Uint8Array {
   return familyOf(address) === 4
-    ? arpAnnouncement(macBytes(mac), addressBytes(address))
-    : neighbourAdvertisement(macBytes(mac), addressBytes(address));
+    ? arpAnnouncement(macBytes(mac), ipBytes(address))
+    : neighbourAdvertisement(macBytes(mac), ipBytes(address));
 }
 
 function arpAnnouncement(mac: Uint8Array, ip: Uint8Array): Uint8Array {
@@ -19,7 +20,7 @@ function arpAnnouncement(mac: Uint8Array, ip: Uint8Array): Uint8Array {
   return frame;
 }
 
-const ALL_NODES = addressBytes("ff02::1");
+const ALL_NODES = ipBytes("ff02::1");
 const OVERRIDE = 0x20;
 
 function neighbourAdvertisement(mac: Uint8Array, ip: Uint8Array): Uint8Array {

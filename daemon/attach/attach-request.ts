@@ -1,10 +1,12 @@
 /** Attach requests of clients that are not CNI, checked. The schema of the API has seen their form already. */
 import type { AttachRequest } from "../api/backend.ts";
 import { PortwrightError } from "../errors.ts";
+import { parseCidr } from "../model/ip.ts";
+import { stationMac } from "../model/mac.ts";
+import { interfaceNameFault } from "../model/names.ts";
 import type { Intent } from "../model/resources.ts";
-import { parseCidr, parseMac } from "./addresses.ts";
 import type { AttachSpec } from "./attachments.ts";
-import { isIdentifier, isInterfaceName } from "./environment.ts";
+import { isIdentifier } from "./environment.ts";
 import { networkPort } from "./netconf.ts";
 
 export function parseAttachRequest(
@@ -13,9 +15,10 @@ export function parseAttachRequest(
 ): Omit<AttachSpec, "netns"> {
   if (!isIdentifier(request.containerId))
     throw refuse("containerId", request.containerId, "must start with a letter or digit, then letters, digits, _ . -");
-  if (!isInterfaceName(request.interface))
-    throw refuse("interface", request.interface, `must have 1-15 bytes, no "/", ":" or white space`);
-  const mac = request.mac === "" ? "" : parseMac(request.mac);
+  const nameFault = interfaceNameFault(request.interface);
+  if (nameFault !== null)
+    throw new PortwrightError("REQUEST_INVALID", `interface ${quote(request.interface)} ${nameFault}`);
+  const mac = request.mac === "" ? "" : stationMac(request.mac);
   if (mac === null) throw refuse("mac", request.mac, "must be the MAC address of a station");
   for (const address of request.addresses) {
     if (parseCidr(address) === null) throw refuse("addresses", address, "must be IP addresses with prefix length");

@@ -3,7 +3,7 @@ import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Link, Namespace, RouteSpec } from "../kernel/kernel.ts";
 import { PortwrightError } from "../errors.ts";
 import type { AttachmentIp, AttachmentRoute } from "../model/attachment.ts";
-import { familyOf, parseCidr, sameAddress } from "./addresses.ts";
+import { familyOf, parseCidr, sameIp } from "../model/ip.ts";
 import { announcement } from "./announce.ts";
 import type { CniIp, CniResult, CniRoute } from "./result.ts";
 
@@ -123,7 +123,7 @@ export async function checkContainer(
       (have) =>
         (renamed || have.ifindex === link.ifindex) &&
         have.prefixLength === prefixLength &&
-        sameAddress(have.address, address),
+        sameIp(have.address, address),
     );
     if (!present) differences.push(`${link.name} in the container lacks the address ${ip.address}`);
   }
@@ -132,7 +132,7 @@ export async function checkContainer(
     const dst = `${route.destination}/${route.prefixLength}`;
     if (!stillWanted.has(dst)) continue;
     const present = found.some(
-      (have) => have.prefixLength === route.prefixLength && sameAddress(have.destination, route.destination),
+      (have) => have.prefixLength === route.prefixLength && sameIp(have.destination, route.destination),
     );
     if (!present) differences.push(`the container lacks the route to ${dst}`);
   }
@@ -161,7 +161,7 @@ function requireCidr(text: string): { readonly address: string; readonly prefixL
   const cidr = parseCidr(text);
   if (cidr === null)
     throw new PortwrightError("IPAM_FAILED", `${JSON.stringify(text)} is not an address with prefix length`);
-  return cidr;
+  return { address: text.slice(0, text.lastIndexOf("/")), prefixLength: cidr.prefixLength };
 }
 
 async function unlessCode(code: string, work: Promise<void>): Promise<void> {

@@ -1,5 +1,6 @@
 /** The CNI_* variables of a request, checked by the rules of CNI SPEC 1.1.0, "Parameters". */
 import { PortwrightError } from "../errors.ts";
+import { interfaceNameFault } from "../model/names.ts";
 
 export type CniCommand = "ADD" | "DEL" | "CHECK";
 
@@ -19,13 +20,6 @@ export function isIdentifier(text: string): boolean {
   return IDENTIFIER.test(text);
 }
 
-/** IFNAMSIZ less its NUL, and what dev_valid_name() refuses (net/core/dev.c). */
-export function isInterfaceName(text: string): boolean {
-  const length = Buffer.byteLength(text);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL would cut the name short in the kernel
-  return length >= 1 && length <= 15 && text !== "." && text !== ".." && !/[/:\s\u0000]/u.test(text);
-}
-
 export function parseEnvironment(env: Readonly<Record<string, string>>): CniEnvironment {
   const get = (name: string) => (Object.hasOwn(env, name) ? (env[name] ?? "") : "");
   const command = get("CNI_COMMAND");
@@ -42,8 +36,8 @@ export function parseEnvironment(env: Readonly<Record<string, string>>): CniEnvi
       `CNI_CONTAINERID ${quote(containerId)} must start with a letter or digit, then letters, digits, _ . -`,
     );
   const name = get("CNI_IFNAME");
-  if (!isInterfaceName(name))
-    throw refuse(`CNI_IFNAME ${quote(name)} must have 1-15 bytes, no "/", ":" or white space, and not be "." or ".."`);
+  const fault = interfaceNameFault(name);
+  if (fault !== null) throw refuse(`CNI_IFNAME ${quote(name)} ${fault}`);
 
   return {
     command,

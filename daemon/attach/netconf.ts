@@ -3,10 +3,10 @@
  * the spec demands; options that are known and not carried out are refused, never ignored.
  */
 import { PortwrightError } from "../errors.ts";
+import { stationMac } from "../model/mac.ts";
 import type { PortVlans } from "../model/port.ts";
 import { bridgeName, type Intent, type Network } from "../model/resources.ts";
 import { VlanSet } from "../model/vlan-set.ts";
-import { parseMac } from "./addresses.ts";
 import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
 import { type CniDns, type CniResult, parseDns, parseResult } from "./result.ts";
@@ -184,7 +184,7 @@ function parseMtu(conf: Fields): number {
 function pickMac(conf: Fields, argsMac: string): string {
   const given =
     conf.object("runtimeConfig")?.string("mac") || conf.object("args")?.object("cni")?.string("mac") || argsMac;
-  const mac = given ? parseMac(given) : "";
+  const mac = given ? stationMac(given) : "";
   if (mac === null) throw conf.refuse("mac", "must be the MAC address of a station", given);
   return mac;
 }

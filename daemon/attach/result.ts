@@ -2,7 +2,7 @@
  * CNI results: one form inside, that of 1.1.0, and exact conversion from and to the forms of all versions. Pure.
  * Forms (CNI SPEC of each version, "Result"): up to 0.2.0 one address a family; 0.3-0.4 ips[].version; from 1.0 without.
  */
-import { familyOf, isAddress, parseCidr } from "./addresses.ts";
+import { familyOf, parseCidr, parseIp as parseAddress } from "../model/ip.ts";
 import type { Fields } from "./decode.ts";
 import { atLeast, type CniVersion } from "./version.ts";
 
@@ -72,7 +72,7 @@ export function formatResult(result: CniResult, cniVersion: CniVersion): object 
   return {
     cniVersion,
     ...listed("interfaces", modern ? result.interfaces : result.interfaces.map(oldInterface)),
-    ...listed("ips", modern ? result.ips : result.ips.map((ip) => ({ version: `${familyOfCidr(ip.address)}`, ...ip }))),
+    ...listed("ips", modern ? result.ips : result.ips.map((ip) => ({ version: `${familyOf(ip.address)}`, ...ip }))),
     ...listed("routes", modern ? result.routes : result.routes.map(oldRoute)),
     dns: result.dns,
   };
@@ -83,9 +83,9 @@ function listed(key: string, list: readonly object[]): object {
 }
 
 function oldFamily(result: CniResult, family: 4 | 6): object {
-  const ip = result.ips.find((candidate) => familyOfCidr(candidate.address) === family);
+  const ip = result.ips.find((candidate) => familyOf(candidate.address) === family);
   if (ip === undefined) return {};
-  const routes = result.routes.filter((route) => familyOfCidr(route.dst) === family).map(oldRoute);
+  const routes = result.routes.filter((route) => familyOf(route.dst) === family).map(oldRoute);
   const gateway = ip.gateway === undefined ? {} : { gateway: ip.gateway };
   return { [`ip${family}`]: { ip: ip.address, ...gateway, ...listed("routes", routes) } };
 }
@@ -96,10 +96,6 @@ function oldInterface({ name, mac, sandbox }: CniInterface): CniInterface {
 
 function oldRoute({ dst, gw }: CniRoute): CniRoute {
   return gw === undefined ? { dst } : { dst, gw };
-}
-
-function familyOfCidr(cidr: string): 4 | 6 {
-  return cidr.includes(":") ? 6 : 4;
 }
 
 // ---- reading ---------------------------------------------------------------------------------------------------------
@@ -132,7 +128,7 @@ function parseOldFamily(fields: Fields, key: "ip4" | "ip6", family: 4 | 6): Pick
   const part = fields.object(key);
   if (part === undefined) return { ips: [], routes: [] };
   const address = part.string("ip") ?? "";
-  if (parseCidr(address) === null || familyOfCidr(address) !== family)
+  if (parseCidr(address) === null || familyOf(address) !== family)
     throw part.refuse("ip", `must be an IPv${family} address with prefix length`, address);
   const routes = part.objects("routes")?.map((route) => parseRoute(route)) ?? [];
   return { ips: [{ address, ...parseGateway(part, "gateway", family) }], routes };
@@ -151,7 +147,7 @@ function parseIp(fields: Fields): CniIp {
   const index = fields.integer("interface", 0, 65535);
   return {
     address,
-    ...parseGateway(fields, "gateway", familyOf(cidr.address)),
+    ...parseGateway(fields, "gateway", cidr.family),
     ...(index === undefined ? {} : { interface: index }),
   };
 }
@@ -162,7 +158,7 @@ function parseRoute(fields: Fields): CniRoute {
   if (cidr === null) throw fields.refuse("dst", "must be an IP prefix", dst);
   return {
     dst,
-    ...parseGateway(fields, "gw", familyOf(cidr.address)),
+    ...parseGateway(fields, "gw", cidr.family),
     ...numbers(fields, ["mtu", "advmss", "priority", "table", "scope"]),
   };
 }
@@ -170,8 +166,7 @@ function parseRoute(fields: Fields): CniRoute {
 function parseGateway<K extends string>(fields: Fields, key: K, family: 4 | 6): { [P in K]?: string } {
   const gateway = fields.string(key);
   if (!gateway) return {};
-  if (!isAddress(gateway) || familyOf(gateway) !== family)
-    throw fields.refuse(key, `must be an IPv${family} address`, gateway);
+  if (parseAddress(gateway)?.family !== family) throw fields.refuse(key, `must be an IPv${family} address`, gateway);
   return { [key]: gateway } as { [P in K]?: string };
 }
 

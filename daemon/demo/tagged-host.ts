@@ -4,10 +4,8 @@
  * has 8021q.
  */
 import type { Namespace, PacketSocket, ReceivedFrame } from "../kernel/kernel.ts";
+import { BROADCAST_MAC, ZERO_MAC } from "../model/mac.ts";
 import { buildArp, buildEcho, type Frame, parseFrame } from "../probe/frame.ts";
-
-const BROADCAST = "ff:ff:ff:ff:ff:ff";
-const NO_MAC = "00:00:00:00:00:00";
 
 export class TaggedHost {
   readonly #mac: string;
@@ -49,8 +47,8 @@ export class TaggedHost {
     );
     await this.#send(
       buildArp(
-        { destination: BROADCAST, source: this.#mac, vlan },
-        { operation: "request", senderMac: this.#mac, senderIp: source, targetMac: NO_MAC, targetIp: address },
+        { destination: BROADCAST_MAC, source: this.#mac, vlan },
+        { operation: "request", senderMac: this.#mac, senderIp: source, targetMac: ZERO_MAC, targetIp: address },
       ),
     );
     const answer = await arp;

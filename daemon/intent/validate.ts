@@ -1,7 +1,8 @@
 /** Checks a document against a schema; every fault becomes an error with its field, its reason and its place. */
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { type ErrorCode, PortwrightError } from "../errors.ts";
-import { interfaceNameFault, macFault } from "../model/names.ts";
+import { macFault } from "../model/mac.ts";
+import { interfaceNameFault } from "../model/names.ts";
 import { type Path, type Source, printable } from "./source.ts";
 
 const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true, strictTypes: false });

@@ -1,4 +1,4 @@
-/** IP addresses and subnets as numbers. Pure; node:net decides what is an address. */
+/** IP addresses and subnets: text, numbers, octets. Pure; node:net decides what is an address. */
 import { isIPv4, isIPv6 } from "node:net";
 
 export interface Ip {
@@ -14,9 +14,35 @@ export interface Cidr {
 
 /** null: not an address. Zones ("fe80::1%eth0") are refused: a zone is a host's, not an address's. */
 export function parseIp(text: string): Ip | null {
-  if (isIPv4(text)) return { family: 4, value: parseIpv4(text) };
-  if (isIPv6(text) && !text.includes("%")) return { family: 6, value: parseIpv6(text) };
+  const ipv4 = parseIpv4(text);
+  if (ipv4 !== null) return { family: 4, value: BigInt(ipv4) };
+  if (isIPv6(text) && !text.includes("%")) return { family: 6, value: ipv6Value(text) };
   return null;
+}
+
+/** Dotted quad to an unsigned 32-bit number; null: none. No leading zeros: some parsers read those as octal. */
+export function parseIpv4(text: string): number | null {
+  return isIPv4(text) ? text.split(".").reduce((value, octet) => value * 256 + Number(octet), 0) : null;
+}
+
+/** Of an address or a subnet, which it must be. */
+export function familyOf(text: string): 4 | 6 {
+  return text.includes(":") ? 6 : 4;
+}
+
+/** Whether two texts are one address, however they are spelt. */
+export function sameIp(a: string, b: string): boolean {
+  const [one, other] = [parseIp(a), parseIp(b)];
+  return one !== null && one.family === other?.family && one.value === other.value;
+}
+
+/** 4 or 16 octets, as in a packet. */
+export function ipBytes(text: string): Uint8Array {
+  const ip = parseIp(text);
+  if (ip === null) throw new RangeError(`"${text}" is not an IP address`);
+  const octets = new Uint8Array(bits(ip.family) / 8);
+  for (let i = octets.length - 1, rest = ip.value; i >= 0; i--, rest >>= 8n) octets[i] = Number(rest & 0xffn);
+  return octets;
 }
 
 /** "10.0.0.0/24"; null: not a subnet. */
@@ -60,7 +86,7 @@ export function isLinkLocal(ip: Ip): boolean {
 
 /** Canonical text (RFC 5952 for IPv6). */
 export function formatIp(ip: Ip): string {
-  if (ip.family === 4) return [24n, 16n, 8n, 0n].map((shift) => (ip.value >> shift) & 0xffn).join(".");
+  if (ip.family === 4) return formatIpv4(Number(ip.value));
   const groups = Array.from({ length: 8 }, (_, i) => ((ip.value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16));
   // The longest run of two or more zero groups is left out; the first one if there are several.
   let best = { start: -1, length: 1 };
@@ -73,21 +99,20 @@ export function formatIp(ip: Ip): string {
   return `${groups.slice(0, best.start).join(":")}::${groups.slice(best.start + best.length).join(":")}`;
 }
 
+export function formatIpv4(value: number): string {
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
 function bits(family: 4 | 6): number {
   return family === 4 ? 32 : 128;
 }
 
-function parseIpv4(text: string): bigint {
-  return text.split(".").reduce((value, octet) => (value << 8n) | BigInt(octet), 0n);
-}
-
-function parseIpv6(text: string): bigint {
-  const embedded = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
-  let plain = text;
-  if (embedded?.[1] !== undefined && embedded[2] !== undefined) {
-    const v4 = parseIpv4(embedded[2]);
-    plain = `${embedded[1]}${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}`;
-  }
+function ipv6Value(text: string): bigint {
+  // The last 32 bits may be a dotted quad (RFC 4291, section 2.2).
+  const quad = text.slice(text.lastIndexOf(":") + 1);
+  const low = parseIpv4(quad);
+  const plain =
+    low === null ? text : `${text.slice(0, -quad.length)}${(low >>> 16).toString(16)}:${(low & 0xffff).toString(16)}`;
   const [head = "", tail] = plain.split("::");
   const groups = (part: string): string[] => (part === "" ? [] : part.split(":"));
   const left = groups(head);

@@ -1,4 +1,4 @@
-/** Names of interfaces and MAC addresses: what the kernel takes. Pure. */
+/** Names of interfaces: what the kernel takes. Pure. */
 
 /** IFNAMSIZ less the terminator, uapi/linux/if.h */
 export const INTERFACE_NAME_MAX = 15;
@@ -12,13 +12,5 @@ export function interfaceNameFault(name: string): string | null {
   // The kernel's isspace() covers ASCII blanks and the Latin-1 no-break space octet; \s covers those and more.
   const bad = /[/:\s\u0000-\u001f\u007f]/.exec(name);
   if (bad) return `holds ${JSON.stringify(bad[0])}, which an interface name cannot`;
-  return null;
-}
-
-/** Why it cannot be an interface's own address; null if it can. */
-export function macFault(mac: string): string | null {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) return "is not six hexadecimal octets joined by colons";
-  if (Number.parseInt(mac.slice(0, 2), 16) & 1) return "is a group address";
-  if (/^[0:]+$/.test(mac)) return "is all zero";
   return null;
 }

@@ -1,7 +1,9 @@
 /** Asks for the gateway's MAC address by ARP (RFC 826), and answers those who ask for ours. Pure. */
-import { BROADCAST_MAC, isStationMac, UNSPECIFIED_IPV4, ZERO_MAC } from "./address.ts";
+import { BROADCAST_MAC, isStationMac, ZERO_MAC } from "../model/mac.ts";
 import type { Protocol } from "./exchange.ts";
 import { buildArp, type Frame } from "./frame.ts";
+
+const UNSPECIFIED_IPV4 = "0.0.0.0";
 
 export interface ArpQuestion {
   readonly vlan: number;

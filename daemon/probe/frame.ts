@@ -3,7 +3,8 @@
  * 792) in IPv4 (RFC 791). Pure. Parsing is strict and bounds-checked: any other or malformed frame gives null, and no
  * input throws. Building throws RangeError for what cannot be encoded, which is the caller's mistake.
  */
-import { formatIpv4, formatMac, isStationMac, parseIpv4, parseMac } from "./address.ts";
+import { formatIpv4, parseIpv4 } from "../model/ip.ts";
+import { formatMac, isStationMac, macBytes } from "../model/mac.ts";
 
 // uapi/linux/if_ether.h
 export const ETH_P_ALL = 0x0003;
@@ -67,15 +68,9 @@ export function checksum(bytes: Uint8Array): number {
   return ~sum & 0xffff;
 }
 
-function macBytes(mac: string): Uint8Array {
-  const bytes = parseMac(mac);
-  if (!bytes) throw new RangeError(`not a MAC address: ${mac}`);
-  return bytes;
-}
-
 function ipv4Number(ip: string): number {
   const value = parseIpv4(ip);
-  if (value === null) throw new RangeError(`not an IPv4 address: ${ip}`);
+  if (value === null) throw new RangeError(`"${ip}" is not an IPv4 address`);
   return value;
 }
 

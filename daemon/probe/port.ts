@@ -4,7 +4,8 @@
  * able to resolve our address before it can reply to it.
  */
 import type { PacketSocket, PacketSocketOptions, ReceivedFrame } from "../kernel/kernel.ts";
-import { formatIpv4, parseIpv4, parseMac } from "./address.ts";
+import { formatIpv4, parseIpv4 } from "../model/ip.ts";
+import { macBytes } from "../model/mac.ts";
 import { arpReply } from "./arp.ts";
 import { arrivedAt, type Clock } from "./clock.ts";
 import { ETH_P_ALL, ETH_P_ARP, ETH_P_IP, type Frame, layoutOf, parseFrame } from "./frame.ts";
@@ -45,10 +46,8 @@ export class ProbePort {
   #repliesSince: bigint;
 
   constructor(options: ProbePortOptions) {
-    const mac = parseMac(options.mac);
-    if (!mac) throw new RangeError(`not a MAC address: ${options.mac}`);
     this.#options = options;
-    this.#mac = mac;
+    this.#mac = macBytes(options.mac);
     this.#repliesSince = options.clock.now();
   }
 

@@ -1,5 +1,6 @@
 /** What is probed, and whether it can be. Pure. */
-import { inCidr, isStationMac, parseIpv4 } from "./address.ts";
+import { contains, parseCidr, parseIp } from "../model/ip.ts";
+import { isStationMac } from "../model/mac.ts";
 
 export interface ProbeTarget {
   /** names the target: one a network */
@@ -21,12 +22,14 @@ export interface ProbeTarget {
 /** Why the target cannot be probed at all, as a sentence; null if it can. */
 export function targetFault(target: ProbeTarget): string | null {
   const { clusterNetwork, vlan, gateway, cidr, probeAddress, innerIfindex, mac } = target;
-  if (parseIpv4(gateway) === null) return `gateway ${gateway} is not an IPv4 address`;
+  if (parseIp(gateway)?.family !== 4) return `gateway ${gateway} is not an IPv4 address`;
   if (!Number.isInteger(vlan) || vlan < 0 || vlan > 4094) return `VLAN ${vlan} is out of range`;
   if (probeAddress !== undefined) {
-    if (parseIpv4(probeAddress) === null) return `probe address ${probeAddress} is not an IPv4 address`;
+    const source = parseIp(probeAddress);
+    if (source?.family !== 4) return `probe address ${probeAddress} is not an IPv4 address`;
     if (probeAddress === gateway) return `probe address ${probeAddress} is the gateway's`;
-    if (inCidr(probeAddress, cidr) === false) return `probe address ${probeAddress} is not in ${cidr}`;
+    const subnet = parseCidr(cidr);
+    if (subnet !== null && !contains(subnet, source)) return `probe address ${probeAddress} is not in ${cidr}`;
   }
   if (innerIfindex <= 0) return `cluster network ${clusterNetwork} has no probe port`;
   if (!isStationMac(mac)) return `the probe port's MAC address ${mac} is not usable`;

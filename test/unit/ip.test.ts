@@ -4,13 +4,18 @@ import test from "ava";
 import fc from "fast-check";
 import {
   contains,
+  familyOf,
   formatIp,
+  formatIpv4,
+  ipBytes,
   isHostAddress,
   isLinkLocal,
   lastAddress,
   networkAddress,
   parseCidr,
   parseIp,
+  parseIpv4,
+  sameIp,
 } from "../../daemon/model/ip.ts";
 
 const ip = (text: string) => parseIp(text) ?? { family: 4 as const, value: -1n };
@@ -31,8 +36,20 @@ test("addresses are read and written back in canonical form", (t) => {
 });
 
 test("what is no address or subnet is null", (t) => {
-  for (const text of ["", "10.0.0", "10.0.0.256", "010.0.0.1", "fe80::1%eth0", "1::2::3", " 10.0.0.1"])
-    t.is(parseIp(text), null);
+  const quads = [
+    "",
+    "1.2.3",
+    "1.2.3.4.5",
+    "256.0.0.1",
+    "01.2.3.4",
+    "1.2.3.4 ",
+    " 1.2.3.4",
+    "0x1.2.3.4",
+    "1..2.3",
+    "-1.2.3.4",
+  ];
+  for (const text of [...quads, "fe80::1%eth0", "1::2::3"]) t.is(parseIp(text), null, text);
+  for (const text of [...quads, "::1"]) t.is(parseIpv4(text), null, text);
   for (const text of [
     "",
     "10.0.0.0",
@@ -42,8 +59,13 @@ test("what is no address or subnet is null", (t) => {
     "::/129",
     "10.0.0.0/-1",
     "10.0.0.0/8/8",
+    "10.0.0/8",
+    "/8",
+    "10.0.0.0/ 8",
+    "10.0.0.0/8x",
+    "fe80::1%eth0/64",
   ]) {
-    t.is(parseCidr(text), null);
+    t.is(parseCidr(text), null, text);
   }
 });
 
@@ -87,5 +109,39 @@ test("link-local is fe80::/10", (t) => {
   t.deepEqual(
     ["fe80::1", "febf::1", "fec0::1", "2001:db8::1", "169.254.0.1"].map((text) => isLinkLocal(ip(text))),
     [true, true, false, false, false],
+  );
+});
+
+test("an IPv4 address is one number of 32 bits, in both directions", (t) => {
+  t.is(parseIpv4("255.255.255.255"), 0xffffffff);
+  t.is(parseIpv4("1.2.3.4"), 0x01020304);
+  fc.assert(fc.property(fc.nat(0xffffffff), (value) => parseIpv4(formatIpv4(value)) === value));
+});
+
+test("a subnet keeps the address that it was written with", (t) => {
+  t.deepEqual(parseCidr("10.0.0.2/24"), { family: 4, address: 0x0a000002n, prefixLength: 24 });
+  t.is(familyOf("10.0.0.2/24"), 4);
+  t.is(familyOf("fd00::2/64"), 6);
+});
+
+test("addresses become octets, and are compared, whatever their spelling", (t) => {
+  const hex = (text: string) => Buffer.from(ipBytes(text)).toString("hex");
+  t.is(hex("1.2.3.255"), "010203ff");
+  t.is(hex("::"), "0".repeat(32));
+  t.is(hex("::1"), `${"0".repeat(31)}1`);
+  t.is(hex("2001:DB8::"), `20010db8${"0".repeat(24)}`);
+  t.is(hex("::ffff:1.2.3.4"), `${"0".repeat(20)}ffff01020304`);
+  t.is(hex("1:2:3:4:5:6:7:8"), "00010002000300040005000600070008");
+  t.throws(() => ipBytes("1.2.3"), { instanceOf: RangeError });
+  t.true(sameIp("fd00:0::2", "FD00::0002"));
+  t.false(sameIp("::1.2.3.4", "1.2.3.4"));
+  t.false(sameIp("::102:304", "1.2.3.4"));
+  t.false(sameIp("", ""));
+  const group = fc.integer({ min: 0, max: 0xffff });
+  fc.assert(
+    fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), (groups) => {
+      const text = groups.map((g) => g.toString(16)).join(":");
+      t.is(hex(text), groups.map((g) => g.toString(16).padStart(4, "0")).join(""));
+    }),
   );
 });

@@ -2,6 +2,7 @@
  * bpf/abi.h in TypeScript: the bytes of every map key and value, and what they mean. Little-endian, as every machine
  * that both Node and this switch run on. Offsets are in abi-table.ts. Pure.
  */
+import { formatMac, macBytes } from "../../model/mac.ts";
 import type { PortConfig, PortKind } from "../../model/port.ts";
 import { VlanSet } from "../../model/vlan-set.ts";
 import { DROP_REASONS, type DropReason } from "../drop-reasons.ts";
@@ -40,17 +41,14 @@ export interface FdbKey {
 }
 
 export function encodeFdbKey({ mac, domain }: FdbKey): Uint8Array {
-  const octets = mac.split(":").map((octet) => Number.parseInt(octet, 16));
-  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac)) throw new RangeError(`"${mac}" is not a MAC address`);
+  const octets = macBytes(mac);
   if (!Number.isInteger(domain) || domain < 0 || domain > 0xffff) throw new RangeError(`no such domain: ${domain}`);
   // A u64 whose most significant octet is the first of the MAC: in memory the other way round.
   return Uint8Array.of(domain & 0xff, domain >>> 8, ...octets.toReversed());
 }
 
 export function decodeFdbKey(bytes: Uint8Array, offset = 0): FdbKey {
-  const mac = Array.from(bytes.subarray(offset + 2, offset + 8).toReversed(), (octet) =>
-    octet.toString(16).padStart(2, "0"),
-  ).join(":");
+  const mac = formatMac(bytes.subarray(offset + 2, offset + 8).toReversed());
   return { mac, domain: viewOf(bytes).getUint16(offset, true) };
 }
 
