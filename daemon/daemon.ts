@@ -14,8 +14,10 @@ import { currentEpoch } from "./attach/epoch.ts";
 import { RecordFiles } from "./attach/record-files.ts";
 import { Records } from "./attach/records.ts";
 import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
+import { PortwrightError } from "./errors.ts";
 import { HostWatch } from "./host-watch.ts";
 import { loadIntent } from "./intent/intent.ts";
+import { isKernelError } from "./kernel/kernel-error.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
 import type { PortStatus, Status } from "./model/status.ts";
@@ -63,6 +65,12 @@ export class Daemon implements Backend {
     const undo: (() => unknown)[] = [() => handle.close()];
     try {
       preparePinRoot(kernel, settings.pinRoot);
+      mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
+      // Before anything is changed: a second daemon would undo what the first one is about to do.
+      for (const directory of [settings.stateDirectory, settings.pinRoot]) {
+        const lock = lockOrRefuse(kernel, directory);
+        undo.push(() => lock.release());
+      }
       const namespace = await kernel.enter(handle);
       undo.push(() => namespace.close());
       const datapath = await EbpfDatapath.open({
@@ -135,7 +143,6 @@ export class Daemon implements Backend {
       onLink: (type, device) => this.#emit({ type, time: now(), device }),
       onRound: () => this.#afterRound(),
     });
-    mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
     this.#attach = new AttachService({
       portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
       records: new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log),
@@ -326,6 +333,15 @@ export class Daemon implements Backend {
 
   #emit(event: PortwrightEvent): void {
     for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function lockOrRefuse(kernel: Kernel, directory: string): { release(): void } {
+  try {
+    return kernel.lockDirectory(directory);
+  } catch (error) {
+    if (!isKernelError(error, "EAGAIN")) throw error;
+    throw new PortwrightError("DAEMON_RUNNING", `another daemon works with ${directory}`, { cause: error });
   }
 }
 

@@ -72,6 +72,11 @@ export const errorTable = {
   KERNEL: { status: 500, cni: 999, help: "See the kernel's text; the daemon's log has more." },
   KERNEL_TOO_OLD: { status: 500, cni: 999, help: "Use Linux 5.17 or newer with BPF." },
   STATE_IO: { status: 500, cni: 5, help: "Check the state directory and the space on its disk." },
+  DAEMON_RUNNING: {
+    status: 500,
+    cni: 999,
+    help: "Stop the other daemon, or give this one directories of its own.",
+  },
   SOCKET_IN_USE: { status: 500, cni: 999, help: "Another daemon is running: stop it, or choose other paths." },
   PORT_IN_USE: { status: 500, cni: 999, help: "Stop what listens there, or set another --http address." },
   HTTP_NOT_LOOPBACK: { status: 500, cni: 999, help: "Set --http to 127.0.0.1, ::1 or localhost." },

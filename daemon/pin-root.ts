@@ -8,7 +8,7 @@ import type { Kernel } from "./kernel/kernel.ts";
 export function preparePinRoot(kernel: Pick<Kernel, "isBpffs" | "mountBpffs">, directory: string): void {
   const onBpffs = kernel.isBpffs(directory) || kernel.isBpffs(dirname(directory));
   try {
-    mkdirSync(directory, { recursive: !onBpffs, mode: 0o700 });
+    mkdirSync(directory, { mode: 0o700 }); // not recursive: Node's own recursion never ends where sysfs says EPERM
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "EEXIST") {
@@ -20,4 +20,9 @@ export function preparePinRoot(kernel: Pick<Kernel, "isBpffs" | "mountBpffs">, d
     }
   }
   if (!onBpffs) kernel.mountBpffs(directory);
+}
+
+/** Lets go of a bpffs that was mounted for it, and with it of all that is pinned. */
+export function removePinRoot(kernel: Pick<Kernel, "isBpffs" | "unmountBpffs">, directory: string): void {
+  if (kernel.isBpffs(directory)) kernel.unmountBpffs(directory);
 }

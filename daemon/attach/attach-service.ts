@@ -15,7 +15,8 @@ import type { CniReply, CniRequest } from "./cni-request.ts";
 import { type CniHost, CniVerbs, type DeleteCall, ipamCall } from "./cni-verbs.ts";
 import type { DeleteQueue } from "./delete-queue.ts";
 import { type Addresses, Ipam } from "./ipam.ts";
-import { KeyedLock, Limiter } from "./keyed-lock.ts";
+import { KeyedLock } from "../async/keyed-lock.ts";
+import { Limiter } from "../async/limiter.ts";
 import type { PortMaker } from "./port-maker.ts";
 import type { AttachmentRecord, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
@@ -51,9 +52,9 @@ export class AttachService {
   readonly #queuedVerbs: CniVerbs;
   readonly #ipam: Addresses;
   /** held while a container's interface is worked on */
-  readonly #locks = new KeyedLock();
+  readonly #locks = new KeyedLock<string>();
   /** Held by a client's request from its arrival on: a DEL must not overtake an ADD that still waits for something. */
-  readonly #turns = new KeyedLock();
+  readonly #turns = new KeyedLock<string>();
   readonly #draining = new Limiter(1);
   readonly #recovered: Promise<void>;
   #markRecovered: () => void = () => {};

@@ -3,40 +3,15 @@
  * null means absent.
  */
 import { PortwrightError, type ErrorCode } from "../errors.ts";
+import { parseJson } from "../safe-json.ts";
 
 export type JsonObject = { readonly [key: string]: unknown };
 
-const MAX_DEPTH = 32;
-/** Keys that reach into JavaScript's own machinery once an object is copied or merged. */
-const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
-
 /** `what`: the text's name in messages, such as "the network configuration". */
 export function parseJsonObject(text: string, what: string, code: ErrorCode): JsonObject {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new PortwrightError(code, `${what} is not JSON: ${(cause as Error).message}`, { cause });
-  }
+  const value = parseJson(text, what, code);
   if (!isObject(value)) throw new PortwrightError(code, `${what} is not a JSON object`);
-  refuseUnsafe(value, what, code);
   return value;
-}
-
-function refuseUnsafe(root: object, what: string, code: ErrorCode): void {
-  let level: unknown[] = [root];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) throw new PortwrightError(code, `${what} is nested deeper than ${MAX_DEPTH} levels`);
-    const next: unknown[] = [];
-    for (const value of level) {
-      if (typeof value !== "object" || value === null) continue;
-      for (const [key, inner] of Object.entries(value)) {
-        if (FORBIDDEN_KEYS.has(key)) throw new PortwrightError(code, `${what} has a key named ${key}`);
-        if (typeof inner === "object") next.push(inner);
-      }
-    }
-    level = next;
-  }
 }
 
 export function isObject(value: unknown): value is JsonObject {

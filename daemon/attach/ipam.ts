@@ -7,7 +7,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
 import { Fields, isObject, parseJsonObject } from "./decode.ts";
-import { Limiter } from "./keyed-lock.ts";
+import { Limiter } from "../async/limiter.ts";
 import { type CniResult, parseResult } from "./result.ts";
 
 export interface IpamCall {

@@ -9,6 +9,7 @@ import type { PortView } from "../api/views.ts";
 import { getJson } from "../client/get-json.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Status } from "../model/status.ts";
+import { removePinRoot } from "../pin-root.ts";
 import { type CniCall, type RuntimeOptions, runCni } from "./container-runtime.ts";
 import { DaemonProcess } from "./daemon-process.ts";
 import { Lab, type LabHost } from "./lab.ts";
@@ -147,7 +148,7 @@ export class Demo {
     await attempt(() => this.#daemon?.stop());
     await attempt(() => this.#switch?.dispose());
     await attempt(() => this.#lab.dispose());
-    await attempt(() => this.#kernel.unmountBpffs(this.#path("bpf")));
+    await attempt(() => removePinRoot(this.#kernel, this.#path("bpf")));
     await attempt(() => rm(this.#directory, { recursive: true, force: true }));
     if (failures.length > 0) throw failures[0];
   }

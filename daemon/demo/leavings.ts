@@ -2,13 +2,14 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Kernel } from "../kernel/kernel.ts";
+import { removePinRoot } from "../pin-root.ts";
 import { DEMO_DIRECTORY, DEMO_NETNS } from "./demo.ts";
 import { NETNS_DIRECTORY, removeNetns } from "./lab.ts";
 
 export async function removeLeavings(kernel: Kernel, say: (line: string) => void): Promise<void> {
   for (const path of await entries(dirname(DEMO_DIRECTORY), basename(DEMO_DIRECTORY))) {
     say(`removing what a demo left behind: ${path}`);
-    for (const mount of ["bpf", "switch-bpf"]) kernel.unmountBpffs(join(path, mount));
+    for (const mount of ["bpf", "switch-bpf"]) removePinRoot(kernel, join(path, mount));
     await rm(path, { recursive: true, force: true });
   }
   for (const path of await entries(NETNS_DIRECTORY, DEMO_NETNS)) await removeNetns(kernel, path);

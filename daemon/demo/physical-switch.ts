@@ -8,6 +8,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { PortConfig } from "../model/port.ts";
 import { membership } from "../model/port.ts";
 import { VlanSet } from "../model/vlan-set.ts";
+import { removePinRoot } from "../pin-root.ts";
 import type { Lab, LabHost } from "./lab.ts";
 import { gateways, NATIVE_VLAN, SWITCH_TRUNK, UPLINK } from "./topology.ts";
 
@@ -53,7 +54,7 @@ export class PhysicalSwitch {
 
   async dispose(): Promise<void> {
     await this.#datapath.destroy();
-    this.#kernel.unmountBpffs(this.#pinRoot);
+    removePinRoot(this.#kernel, this.#pinRoot);
   }
 }
 

@@ -355,6 +355,8 @@ export interface Kernel {
   /** mounts a bpffs on an existing directory; fine if there is one already */
   mountBpffs(directory: string): void;
   unmountBpffs(directory: string): void;
+  /** an exclusive lock that ends with the process; EAGAIN if another process has it */
+  lockDirectory(path: string): { release(): void };
   /** SO_PEERCRED of a connected unix socket */
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number };
   /** possible CPUs: the number of values in a per-CPU map entry */

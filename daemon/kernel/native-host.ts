@@ -1,4 +1,5 @@
 /** The host's side of the door: bpffs, credentials of unix peers, sd_notify, and the layout of bpf/abi.h. */
+import { closeSync } from "node:fs";
 import type { Kernel } from "./kernel.ts";
 import { nativeSync } from "./native-error.ts";
 
@@ -7,6 +8,7 @@ export interface HostAddon {
   isBpffs(path: string): boolean;
   mountBpffs(directory: string): void;
   unmountBpffs(directory: string): void;
+  lockDirectory(path: string): number;
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   notify(socketPath: string, message: string): void;
   possibleCpus(): number;
@@ -15,7 +17,7 @@ export interface HostAddon {
 
 export type Host = Pick<
   Kernel,
-  "isBpffs" | "mountBpffs" | "unmountBpffs" | "peerCredentials" | "cpus" | "abi" | "notify"
+  "isBpffs" | "mountBpffs" | "unmountBpffs" | "lockDirectory" | "peerCredentials" | "cpus" | "abi" | "notify"
 >;
 
 export function nativeHost(addon: HostAddon): Host {
@@ -23,6 +25,10 @@ export function nativeHost(addon: HostAddon): Host {
     isBpffs: (path) => nativeSync(() => addon.isBpffs(path)),
     mountBpffs: (directory) => nativeSync(() => addon.mountBpffs(directory)),
     unmountBpffs: (directory) => nativeSync(() => addon.unmountBpffs(directory)),
+    lockDirectory: (path) => {
+      const fd = nativeSync(() => addon.lockDirectory(path));
+      return { release: () => closeSync(fd) };
+    },
     peerCredentials: (fd) => nativeSync(() => addon.peerCredentials(fd)),
     notify: (socketPath, message) => nativeSync(() => addon.notify(socketPath, message)),
     cpus: nativeSync(() => addon.possibleCpus()),

@@ -3,6 +3,7 @@
  * the kernel reports that something moved, and now and then in case it did not. An attach does not wait for that round:
  * it makes its own port and has the uplink's VLANs refreshed.
  */
+import { Limiter } from "../async/limiter.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
 import type { Namespace } from "../kernel/kernel.ts";
@@ -20,7 +21,6 @@ import type { Condition, TargetPort } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { apply, type StepFailure } from "./apply.ts";
-import { Mutex } from "./mutex.ts";
 import { type Observation, observe } from "./observer.ts";
 import type { WorkloadPortsHost } from "./workload-ports.ts";
 
@@ -47,7 +47,8 @@ const emptyIntent: Intent = { clusterNetworks: new Map(), vlanConfigs: new Map()
 
 export class Reconciler implements WorkloadPortsHost {
   readonly #options: ReconcilerOptions;
-  readonly #mutex = new Mutex();
+  /** one change of the whole at a time */
+  readonly #mutex = new Limiter(1);
   readonly #workloads = new Map<string, Workload>();
   /** what each of them was counted with */
   readonly #counted = new Map<string, VlanSet>();

@@ -25,6 +25,10 @@ Napi::Value UnmountBpffs(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value LockDirectory(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), host::LockDirectory(StringOf(info[0])));
+}
+
 Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
   auto peer = host::PeerCredentials(static_cast<int>(Uint32Of(info[0])));
   Napi::Object out = Napi::Object::New(info.Env());
@@ -57,6 +61,7 @@ void InitHost(Napi::Env, Napi::Object exports) {
   Export<IsBpffs>(exports, "isBpffs");
   Export<MountBpffs>(exports, "mountBpffs");
   Export<UnmountBpffs>(exports, "unmountBpffs");
+  Export<LockDirectory>(exports, "lockDirectory");
   Export<PeerCredentials>(exports, "peerCredentials");
   Export<Notify>(exports, "notify");
   Export<PossibleCpus>(exports, "possibleCpus");

@@ -17,6 +17,9 @@ bool IsBpffs(const std::string& path);
 void MountBpffs(const std::string& directory);
 void UnmountBpffs(const std::string& directory);
 
+// host_lock.cc: the descriptor that holds the lock; EWOULDBLOCK if another process has it
+int LockDirectory(const std::string& path);
+
 // host_socket.cc
 struct Credentials {
   int32_t pid;

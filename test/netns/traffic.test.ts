@@ -38,6 +38,20 @@ test("jumbo frames pass between pods and to the wire; a pod of a smaller MTU get
   t.true(Number(small?.counters?.drops["mtu"]) > 0, "and are counted");
 });
 
+test("known unicast goes straight into the pod: the host's end of its veth sends nothing (bpf_redirect_peer)", async (t) => {
+  const h = await TestHost.start(t, { intent: OOB() });
+  const [a, b] = [await h.add("a", { vlan: 100 }), await h.add("b", { vlan: 100 })];
+  const [atA, atB] = [await tap(t, a.host, "eth0"), await tap(t, b.host, "eth0")];
+  await atB.send(frame({ dst: BROADCAST, src: station(2), payload: text("here") }));
+  await until(() => count(atA, "here") === 1);
+  const sentByHost = async (): Promise<number> =>
+    (await h.host.namespace.link({ name: b.result.interfaces[1]?.name ?? "" }))?.stats.txPackets ?? -1;
+  const before = await sentByHost();
+  for (let i = 0; i < 50; i++) await atA.send(frame({ dst: station(2), src: station(1), payload: text("direct") }));
+  await until(() => count(atB, "direct") === 50);
+  t.is(await sentByHost(), before);
+});
+
 test("broadcast reaches each port of its VLAN once, the wire too, and the sender not at all", async (t) => {
   const h = await TestHost.start(t, { intent: OOB() });
   const pods = await Promise.all(Array.from({ length: 8 }, (_, n) => h.add(`p${n}`, { vlan: 100 })));

@@ -13,6 +13,7 @@ import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
 import type { ReceivedFrame } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { Status } from "../../daemon/model/status.ts";
+import { removePinRoot } from "../../daemon/pin-root.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
 
 let count = 0;
@@ -89,7 +90,7 @@ export class TestHost {
     // Reverse order of need: the daemon goes first, then what it stood on.
     t.teardown(async () => {
       await lab.dispose();
-      kernel.unmountBpffs(join(directory, "bpf"));
+      removePinRoot(kernel, join(directory, "bpf"));
       await rm(directory, { recursive: true, force: true });
     });
     const host = await lab.host("host");
@@ -112,7 +113,7 @@ export class TestHost {
   }
 
   async start(): Promise<void> {
-    this.daemon = await DaemonProcess.start(paths(this.directory, this.host));
+    this.daemon = await DaemonProcess.start(this.paths);
   }
 
   /** ADD by the plugin, into a new namespace or the pod's own */
@@ -140,6 +141,10 @@ export class TestHost {
       socket: join(this.directory, "run/cni.sock"),
       stateDirectory: join(this.directory, "state"),
     };
+  }
+
+  get paths(): DaemonPaths {
+    return paths(this.directory, this.host);
   }
 
   get readSocket(): string {

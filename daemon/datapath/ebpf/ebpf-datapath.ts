@@ -3,6 +3,7 @@
  * daemon that starts finds ports, addresses and counters as they were and writes only what differs.
  */
 import { release } from "node:os";
+import { KeyedLock } from "../../async/keyed-lock.ts";
 import type { Kernel, Namespace } from "../../kernel/kernel.ts";
 import type { PortConfig } from "../../model/port.ts";
 import type { ObservedPort } from "../../model/target.ts";
@@ -46,6 +47,7 @@ export class EbpfDatapath implements Datapath {
   readonly #clock: TickClock;
   /** domains whose list could not be written; the next change takes them along */
   readonly #unwritten = new Set<Domain>();
+  readonly #locks = new KeyedLock<number>();
   readonly #listeners: ((events: readonly DatapathEvent[]) => void)[] = [];
   #ring: { close(): Promise<void> } | null = null;
 
@@ -106,38 +108,45 @@ export class EbpfDatapath implements Datapath {
     return entry && entry.ifindex === ifindex ? await this.#observed(entry) : null;
   }
 
-  async setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
+  /** A round and an attach may want the same port at the same time: one after the other. */
+  setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
+    return this.#locks.run(ifindex, () => this.#setPort(ifindex, config));
+  }
+
+  removePort(ifindex: number): Promise<void> {
+    return this.#locks.run(ifindex, () => this.#removePort(ifindex));
+  }
+
+  async #setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
     const { before, after, freshSlots, domains } = this.#table.set(ifindex, config);
     try {
-      const floods = this.#floodsOf(new Set([...domains, ...this.#unwritten]));
+      // Taken when it is written, not before: another port may join while this one waits.
+      const writeFloods = (): Promise<void> =>
+        this.#maps.writeFloods(this.#floodsOf(new Set([...domains, ...this.#unwritten])));
       if (!before) {
         // The program finds no port until if2port names one, so the order of these four is free but for the last.
         await Promise.all([
           this.#maps.clearPortCounts(after.portId),
           this.#maps.moveCounts(null, after),
           this.#maps.writePort(after, true),
-          this.#maps.writeFloods(floods),
+          writeFloods(),
           this.#maps.nameLink(ifindex, after.portId),
           this.#hook.attach(ifindex),
         ]);
       } else {
         if (freshSlots) await this.#maps.moveCounts(before, after);
-        await Promise.all([
-          this.#maps.writePort(after, true),
-          this.#maps.writeFloods(floods),
-          this.#hook.attach(ifindex),
-        ]);
+        await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex)]);
       }
       this.#unwritten.clear();
     } catch (error) {
       for (const domain of domains) this.#unwritten.add(domain);
-      if (!before) await this.removePort(ifindex).catch(() => undefined);
+      if (!before) await this.#removePort(ifindex).catch(() => undefined);
       throw error;
     }
     return { ifindex, portId: after.portId, config, attached: true };
   }
 
-  async removePort(ifindex: number): Promise<void> {
+  async #removePort(ifindex: number): Promise<void> {
     const removed = this.#table.remove(ifindex);
     if (!removed) {
       await this.#hook.detach(ifindex);
