@@ -1,6 +1,7 @@
 /** Whatever went wrong, as the error of the attach surface and as CNI error JSON (CNI SPEC 1.1.0, "Error"). */
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
+import { messageOf } from "../thrown.ts";
 import type { CniReply } from "./cni-request.ts";
 import { IpamError } from "./ipam.ts";
 import { type CniVersion, cniVersions, isCniVersion } from "./version.ts";
@@ -8,7 +9,7 @@ import { type CniVersion, cniVersions, isCniVersion } from "./version.ts";
 export function toPortwrightError(error: unknown): PortwrightError {
   if (error instanceof PortwrightError) return error;
   if (isKernelError(error)) return new PortwrightError("KERNEL", error.message, { cause: error });
-  return new PortwrightError("INTERNAL", error instanceof Error ? error.message : String(error), { cause: error });
+  return new PortwrightError("INTERNAL", messageOf(error), { cause: error });
 }
 
 export function errorReply(error: PortwrightError, cniVersion: CniVersion, stderr: string): CniReply {

@@ -16,6 +16,7 @@ import {
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { PortwrightError } from "../errors.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 
 const fsyncAsync = promisify(fsync);
 
@@ -35,7 +36,7 @@ export function openDirectory(path: string): void {
 }
 
 export function stateError(message: string, cause: unknown): PortwrightError {
-  return new PortwrightError("STATE_IO", `${message}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  return new PortwrightError("STATE_IO", `${message}: ${messageOf(cause)}`, { cause });
 }
 
 export class RecordFiles {
@@ -94,7 +95,7 @@ export class RecordFiles {
     try {
       fd = openSync(join(this.directory, name), constants.O_RDONLY);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return;
+      if (codeOf(cause) === "ENOENT") return;
       throw stateError(`${name} cannot be flushed`, cause);
     }
     try {
@@ -109,7 +110,7 @@ export class RecordFiles {
     try {
       unlinkSync(join(this.directory, name));
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw stateError(`${name} cannot be removed`, cause);
+      if (codeOf(cause) !== "ENOENT") throw stateError(`${name} cannot be removed`, cause);
     }
   }
 

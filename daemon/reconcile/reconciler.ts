@@ -79,7 +79,7 @@ export class Reconciler implements WorkloadPortsHost {
     const failed = (this.#last?.failures ?? []).map(({ step, error }) => ({
       code: error instanceof PortwrightError ? error.code : "KERNEL",
       object: describe(step),
-      message: error instanceof Error ? error.message : String(error),
+      message: messageOf(error),
     }));
     return [...(this.#last?.compiled.target.conditions ?? []), ...failed];
   }

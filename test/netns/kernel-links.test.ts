@@ -1,5 +1,5 @@
 import test from "ava";
-import type { LinkCreate, LinkSettings } from "../../daemon/kernel/kernel.ts";
+import type { LinkCreate, LinkData, LinkSettings } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
 import { ip, ipDo, makeLab } from "./kernel-lab.ts";
@@ -240,11 +240,15 @@ test("the kernel's own words reach the error", async (t) => {
 
 test("a link whose settings fail after its creation is taken back", async (t) => {
   const { ns } = await makeLab(t);
-  // A VXLAN device is made, then cannot come up: it has neither address nor device for its multicast group.
-  const spec: LinkCreate = { name: "vx0", kind: "vxlan", up: true, data: { id: 1, group: "239.1.1.1", port: 4789 } };
-  const error = await t.throwsAsync(ns.createLink(spec), { instanceOf: KernelError });
-  t.truthy(error);
-  t.is(await ns.link({ name: "vx0" }), null);
+  // Two VXLAN devices on one port share its socket only if their extensions agree: the second one is made, then cannot
+  // come up.
+  const vxlan = (name: string, data: LinkData): LinkCreate => ({ name, kind: "vxlan", up: true, data });
+  await ns.createLink(vxlan("vx0", { id: 1, port: 4789 }));
+  const error = await t.throwsAsync(ns.createLink(vxlan("vx1", { id: 2, port: 4789, gbp: true })), {
+    instanceOf: KernelError,
+  });
+  t.is(error?.code, "EADDRINUSE");
+  t.is(await ns.link({ name: "vx1" }), null);
 });
 
 test("settings that ask for nothing send nothing", async (t) => {

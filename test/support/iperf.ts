@@ -8,6 +8,16 @@ const run = promisify(execFile);
 export interface Transfer {
   readonly bytes: number;
   readonly bitsPerSecond: number;
+  /** of client and server together */
+  readonly cpuSeconds: number;
+}
+
+/** of what `iperf3 --json` prints, the part that is read here */
+interface Report {
+  readonly end: {
+    readonly sum_received: { readonly bytes: number; readonly bits_per_second: number; readonly seconds: number };
+    readonly cpu_utilization_percent: { readonly host_total: number; readonly remote_total: number };
+  };
 }
 
 /** Sends from one namespace to an address in the other, with the kernel's default offloads. */
@@ -34,8 +44,10 @@ export async function transfer(
       String(seconds),
     ];
     const { stdout } = await run("nsenter", [...client, ...extra], { timeout: 30_000 + seconds * 1000 });
-    const { end } = JSON.parse(stdout) as { end: { sum_received: { bytes: number; bits_per_second: number } } };
-    return { bytes: end.sum_received.bytes, bitsPerSecond: end.sum_received.bits_per_second };
+    const { end } = JSON.parse(stdout) as Report;
+    const { bytes, bits_per_second, seconds: lasted } = end.sum_received;
+    const percent = end.cpu_utilization_percent.host_total + end.cpu_utilization_percent.remote_total;
+    return { bytes, bitsPerSecond: bits_per_second, cpuSeconds: (lasted * percent) / 100 };
   } finally {
     server.kill("SIGKILL");
   }

@@ -1,0 +1,155 @@
+// The switch behind its interface, on real maps: what concurrent changes leave behind, and what a new start makes of it.
+import { appendFile, copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { ExecutionContext } from "ava";
+import test from "ava";
+import { EbpfDatapath } from "../../daemon/datapath/ebpf/ebpf-datapath.ts";
+import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
+import type { PortConfig } from "../../daemon/model/port.ts";
+import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { bpfObjectFile } from "../../daemon/package-files.ts";
+import { removePinRoot } from "../../daemon/pin-root.ts";
+import { BROADCAST, frame, station } from "../peers/frames.ts";
+import { until } from "../peers/until.ts";
+
+let count = 0;
+
+interface Bench {
+  readonly host: LabHost;
+  readonly ifindexes: readonly number[];
+  /** namespace of the links' other ends, under the same names */
+  readonly far: LabHost;
+  readonly pinRoot: string;
+  open(objectFile?: string): Promise<EbpfDatapath>;
+}
+
+async function bench(t: ExecutionContext, links: number): Promise<Bench> {
+  const kernel = nativeKernel();
+  const lab = new Lab(kernel, `pwdp${process.pid}-${count++}`);
+  const pinRoot = await mkdtemp("/run/pw-dp-");
+  t.teardown(async () => {
+    await lab.dispose();
+    removePinRoot(kernel, pinRoot);
+    await rm(pinRoot, { recursive: true, force: true });
+  });
+  kernel.mountBpffs(pinRoot);
+  const host = await lab.host("host");
+  const far = await lab.host("far");
+  const cables = Array.from({ length: links }, (_, n) =>
+    lab.cable({ host, interface: `p${n}` }, { host: far, interface: `p${n}` }),
+  );
+  const ifindexes = (await Promise.all(cables)).map(({ a }) => a);
+  const open = (objectFile = bpfObjectFile()): Promise<EbpfDatapath> =>
+    EbpfDatapath.open({ kernel, namespace: host.namespace, pinRoot, objectFile });
+  return { host, far, ifindexes, pinRoot, open };
+}
+
+function port(tagged: readonly number[], untagged: readonly number[] = []): PortConfig {
+  return {
+    kind: "veth",
+    switchId: 0,
+    pvid: untagged[0] ?? 0,
+    allowed: VlanSet.of(...tagged, ...untagged),
+    untagged: VlanSet.of(...untagged),
+    mtu: 1500,
+    uplink: false,
+    isolated: false,
+    learn: true,
+    flood: true,
+    peer: true,
+    fdbLimit: 0,
+  };
+}
+
+/** A start mends what does not agree, and so counts what was wrong: 0 writes say that the maps agree with the ports. */
+async function writesOfStart({ host, open }: Bench): Promise<number> {
+  const before = host.namespace.writes.bpf;
+  const datapath = await open();
+  const writes = host.namespace.writes.bpf - before;
+  await datapath.close();
+  return writes;
+}
+
+test("ports that are set at the same time, an uplink that grows among them, leave flood lists that are whole", async (t) => {
+  const b = await bench(t, 9);
+  const [uplink = 0, ...others] = b.ifindexes;
+  for (let round = 0; round < 5; round++) {
+    const datapath = await b.open();
+    await datapath.setPort(uplink, port([999]));
+    await Promise.all([
+      datapath.setPort(uplink, port([100, 999])),
+      ...others.flatMap((ifindex, n) => [
+        datapath.setPort(ifindex, port([], [100])),
+        datapath.setPort(uplink, port([100, 200 + n])),
+      ]),
+    ]);
+    await datapath.close();
+    t.is(await writesOfStart(b), 0, `round ${round}, all set`);
+
+    const again = await b.open();
+    await Promise.all(others.map((ifindex) => again.removePort(ifindex)));
+    await again.close();
+    t.is(await writesOfStart(b), 0, `round ${round}, all removed`);
+  }
+});
+
+test("a port whose VLANs change keeps the counts of those that stay", async (t) => {
+  const b = await bench(t, 2);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  const [a = 0, other = 0] = b.ifindexes;
+  await datapath.setPort(a, port([], [100]));
+  await datapath.setPort(other, port([], [100]));
+  const countOf = async (ifindex: number, vlan: number): Promise<bigint | undefined> =>
+    (await datapath.counters()).find((c) => c.ifindex === ifindex)?.vlans.find((v) => v.vlan === vlan)?.txPackets;
+  const probe = await b.far.namespace.link({ name: "p1" });
+  const sender = await b.far.namespace.openPacketSocket({ ifindex: probe?.ifindex ?? 0 }, () => {});
+  t.teardown(() => sender.close());
+  for (let i = 0; i < 10; i++) await sender.send(frame({ dst: BROADCAST, src: station(1) }));
+  await until(async () => ((await countOf(a, 100)) ?? 0n) >= 10n);
+  await datapath.setPort(a, port([50, 100, 150]));
+  t.true(((await countOf(a, 100)) ?? 0n) >= 10n);
+  t.deepEqual([await countOf(a, 50), await countOf(a, 150)], [0n, 0n]);
+});
+
+test("addresses of a removed port are forgotten at once, and destroy leaves no pin", async (t) => {
+  const b = await bench(t, 2);
+  const datapath = await b.open();
+  const [a = 0, other = 0] = b.ifindexes;
+  await datapath.setPort(a, port([], [100]));
+  await datapath.setPort(other, port([], [100]));
+  const link = await b.far.namespace.link({ name: "p0" });
+  const sender = await b.far.namespace.openPacketSocket({ ifindex: link?.ifindex ?? 0 }, () => {});
+  t.teardown(() => sender.close());
+  await sender.send(frame({ dst: BROADCAST, src: station(7) }));
+  const known = async (): Promise<boolean> => (await datapath.fdb()).some(({ mac }) => mac === station(7));
+  await until(known);
+  await datapath.removePort(a);
+  t.false(await known());
+  await datapath.destroy();
+  // The kernel itself puts maps.debug and progs.debug into every bpffs.
+  const left = (await readdir(b.pinRoot)).filter((name) => !name.endsWith(".debug"));
+  t.deepEqual(left, []);
+  t.deepEqual(await b.host.namespace.bpf.queryTcx(other), []);
+});
+
+test("a switch of another object file takes over its ports, and the old programs go", async (t) => {
+  const b = await bench(t, 2);
+  const first = await b.open();
+  const [a = 0] = b.ifindexes;
+  await first.setPort(a, port([], [100]));
+  const before = await b.host.namespace.bpf.queryTcx(a);
+  await first.close();
+  const copy = join(b.pinRoot, "..", `${basename(b.pinRoot)}.o`);
+  await copyFile(bpfObjectFile(), copy);
+  await appendFile(copy, "\0"); // other octets, same program: what an upgrade looks like to the loader
+  t.teardown(() => rm(copy, { force: true }));
+  const second = await b.open(copy);
+  t.teardown(() => second.close());
+  const after = await b.host.namespace.bpf.queryTcx(a);
+  t.not(after[0]?.programId, before[0]?.programId);
+  t.is(after[0]?.linkId, before[0]?.linkId, "the link stayed and was updated");
+  t.is((await readdir(join(b.pinRoot, "v1/programs"))).length, 1);
+  t.true((await second.observe())[0]?.attached);
+});
