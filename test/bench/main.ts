@@ -11,11 +11,13 @@ import { verdict, type RowReport } from "./figure.ts";
 import { between, disturbance, machineFacts } from "./machine.ts";
 import { buildPrograms, type Programs } from "./programs.ts";
 import type { Row } from "./row.ts";
+import { cni } from "./rows/cni.ts";
 import { flood, push, unicast } from "./rows/packets.ts";
+import { tcp } from "./rows/tcp.ts";
 import { removeLeavings, Scope } from "./scope.ts";
 import { formatTable } from "./table.ts";
 
-const ROWS: readonly Row[] = [unicast, push, flood];
+const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni];
 
 type Outcome = {
   readonly name: string;
