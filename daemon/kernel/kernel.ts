@@ -287,7 +287,7 @@ export interface PacketSocket {
 
 /**
  * One network namespace with a thread of its own. Calls run there in the order they were made, except deleteLink, which
- * blocks about 20 ms in the kernel and so runs on a second thread.
+ * blocks about 20 ms in the kernel and so runs on threads beside it.
  */
 export interface Namespace {
   readonly handle: NetnsHandle;
