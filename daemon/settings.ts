@@ -1,6 +1,7 @@
 /** The daemon's command line. Pure: arguments in, settings or a clear sentence out. */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
+import { messageOf } from "./thrown.ts";
 
 export interface Settings {
   /** files and directories of intent, read in this order */
@@ -91,6 +92,6 @@ function parse(argv: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
 }

@@ -1,6 +1,7 @@
 /** Who may call: the peer of a unix socket by SO_PEERCRED. Whatever cannot be known is refused. */
 import type { Socket } from "node:net";
 import type { Kernel } from "../kernel/kernel.ts";
+import { messageOf } from "../thrown.ts";
 
 export type PeerKernel = Pick<Kernel, "peerCredentials">;
 
@@ -38,7 +39,7 @@ export class PeerGuard {
       const { pid, uid } = this.#kernel.peerCredentials(fd);
       return { allowed: this.#uids.has(uid), who: `uid ${uid} (process ${pid})` };
     } catch (error) {
-      return { allowed: false, who: `a peer without credentials (${(error as Error).message})` };
+      return { allowed: false, who: `a peer without credentials (${messageOf(error)})` };
     }
   }
 }

@@ -6,9 +6,9 @@ import swagger from "@fastify/swagger";
 import fastify, { type FastifyRequest } from "fastify";
 import { PortwrightError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { parseJson } from "../safe-json.ts";
 import { readBody } from "./body.ts";
 import { sendError, toPortwrightError } from "./http-errors.ts";
-import { parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { PROTOBUF } from "./protobuf.ts";
 import type { RejectReason } from "./reject.ts";
@@ -81,7 +81,7 @@ export async function createApp(options: AppOptions) {
   app.addContentTypeParser("application/json", async (_request: FastifyRequest, payload: IncomingMessage) => {
     const body = await readBody(payload, limits.body);
     if (body.length === 0) throw new PortwrightError("REQUEST_INVALID", "the body is empty");
-    return parseJson(body.toString("utf8"), "the body");
+    return parseJson(body.toString("utf8"), "the body", "REQUEST_INVALID");
   });
   app.addContentTypeParser(PROTOBUF, async (request: FastifyRequest, payload: IncomingMessage) => {
     const body = await readBody(payload, limits.body);

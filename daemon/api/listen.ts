@@ -6,6 +6,7 @@ import { fstatSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import path from "node:path";
 import { PortwrightError } from "../errors.ts";
+import { codeOf } from "../thrown.ts";
 
 /** sizeof(sockaddr_un.sun_path) less its final NUL (linux/un.h); Node cuts longer paths off without a word. */
 const MAX_SOCKET_PATH = 107;
@@ -28,7 +29,7 @@ export async function listenOnPath(server: Server, socketPath: string, mode: 0o6
   try {
     await listening(server);
   } catch (error) {
-    throw isErrno(error, "EADDRINUSE") ? inUse(socketPath) : error;
+    throw codeOf(error) === "EADDRINUSE" ? inUse(socketPath) : error;
   }
   return socketPath;
 }
@@ -48,8 +49,8 @@ export async function listenOnPort(server: Server, host: string, port: number): 
     await listening(server);
   } catch (error) {
     const where = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    if (isErrno(error, "EADDRINUSE")) throw new PortwrightError("PORT_IN_USE", `something else listens on ${where}`);
-    if (isErrno(error, "EACCES")) throw new PortwrightError("PORT_IN_USE", `this user may not listen on ${where}`);
+    if (codeOf(error) === "EADDRINUSE") throw new PortwrightError("PORT_IN_USE", `something else listens on ${where}`);
+    if (codeOf(error) === "EACCES") throw new PortwrightError("PORT_IN_USE", `this user may not listen on ${where}`);
     throw error;
   }
   const address = server.address();
@@ -82,7 +83,7 @@ function answers(socketPath: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", (error) => resolve(!isErrno(error, "ECONNREFUSED") && !isErrno(error, "ENOENT")));
+    socket.once("error", (error) => resolve(codeOf(error) !== "ECONNREFUSED" && codeOf(error) !== "ENOENT"));
   });
 }
 
@@ -103,8 +104,4 @@ function listening(server: Server): Promise<void> {
 
 function inUse(socketPath: string): PortwrightError {
   return new PortwrightError("SOCKET_IN_USE", `another daemon answers on ${path.resolve(socketPath)}`);
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.code === code;
 }

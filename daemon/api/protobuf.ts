@@ -1,5 +1,6 @@
 /** The protobuf forms of the wire's values. 64-bit fields are Long inside protobufjs and nowhere else. */
 import { PortwrightError } from "../errors.ts";
+import { messageOf } from "../thrown.ts";
 import { portwright } from "./generated/portwright.pb.js";
 import type { AttachmentView, ErrorView, EventView } from "./views.ts";
 
@@ -12,10 +13,7 @@ export function decodeAttachRequest(bytes: Uint8Array): unknown {
   try {
     return v1.AttachRequest.toObject(v1.AttachRequest.decode(bytes), { defaults: true, arrays: true });
   } catch (error) {
-    throw new PortwrightError(
-      "REQUEST_INVALID",
-      `the body is no AttachRequest in protobuf: ${(error as Error).message}`,
-    );
+    throw new PortwrightError("REQUEST_INVALID", `the body is no AttachRequest in protobuf: ${messageOf(error)}`);
   }
 }
 

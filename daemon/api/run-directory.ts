@@ -2,6 +2,7 @@
 import { chmodSync, lstatSync, mkdirSync, type Stats } from "node:fs";
 import path from "node:path";
 import { PortwrightError } from "../errors.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 
 const OTHERS_WRITE = 0o002;
 const STICKY = 0o1000;
@@ -14,8 +15,8 @@ export function prepareRunDirectory(directory: string, uid = process.geteuid?.()
     mkdirSync(directory, { mode: 0o750 });
     chmodSync(directory, 0o750); // mkdir's mode is narrowed by the umask
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-      throw unsafe(`cannot make the run directory ${directory}: ${(error as Error).message}`);
+    if (codeOf(error) !== "EEXIST") {
+      throw unsafe(`cannot make the run directory ${directory}: ${messageOf(error)}`);
     }
   }
   const stats = lstatSync(directory);
@@ -31,7 +32,7 @@ function checkParent(parent: string, uid: number): void {
   try {
     stats = lstatSync(parent);
   } catch (error) {
-    throw unsafe(`cannot read the directory ${parent} of the run directory: ${(error as Error).message}`);
+    throw unsafe(`cannot read the directory ${parent} of the run directory: ${messageOf(error)}`);
   }
   if (stats.isSymbolicLink()) throw unsafe(`${parent}, where the run directory lies, is a symbolic link`);
   if (stats.uid !== 0 && stats.uid !== uid) throw unsafe(`${parent} belongs to uid ${stats.uid}`);

@@ -1,5 +1,6 @@
 /** The program portwright: one file a command. */
 import { PortwrightError } from "../errors.ts";
+import { codeOf, messageOf } from "../thrown.ts";
 import { VERSION } from "../version.ts";
 import { commands } from "./commands.ts";
 
@@ -44,8 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const text =
-    error instanceof PortwrightError ? error.toString() : error instanceof Error ? error.message : String(error);
+  const text = error instanceof PortwrightError ? error.toString() : messageOf(error);
   process.stderr.write(`portwright: ${text}\n`);
-  process.exitCode = (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS") ? EX_USAGE : 1;
+  process.exitCode = codeOf(error)?.startsWith("ERR_PARSE_ARGS") ? EX_USAGE : 1;
 }

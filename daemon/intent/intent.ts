@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
 import type { Intent } from "../model/resources.ts";
+import { codeOf } from "../thrown.ts";
 import { type Host, toIntent } from "./cross-checks.ts";
 import { throwIfAny } from "./intent-errors.ts";
 import { noResources, readResources } from "./parse.ts";
@@ -70,7 +71,7 @@ async function filesOf(path: string, errors: PortwrightError[]): Promise<readonl
 }
 
 function fileError(file: string, error: unknown): PortwrightError {
-  const code = (error as NodeJS.ErrnoException).code;
+  const code = codeOf(error);
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: "does not exist",
     EACCES: "may not be read",

@@ -14,6 +14,7 @@ import {
 } from "yaml";
 import { PortwrightError } from "../errors.ts";
 import type { Place } from "../model/resources.ts";
+import { FORBIDDEN_KEYS, MAX_DEPTH } from "../safe-json.ts";
 import { jsonFault } from "./json-fault.ts";
 
 export type Path = readonly (string | number)[];
@@ -31,10 +32,7 @@ export interface Source {
 
 /** A resource is small: beyond these, a file is an accident or an attack (aliases that multiply). */
 const MAX_VALUES = 50_000;
-const MAX_DEPTH = 32;
 const MAX_CHARACTERS = 8 * 1024 * 1024;
-/** They would reach the prototype of plain objects. */
-const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
 /** Documents that hold something; what is wrong goes to `errors`, and the document is left out. */
 export function readYaml(text: string, file: string, errors: PortwrightError[]): Source[] {

@@ -1,5 +1,6 @@
 /** One probe of one network: its stages in order, the first that fails ends it. */
 import type { ProbeReason } from "../model/probe.ts";
+import { messageOf } from "../thrown.ts";
 import { arpRequest } from "./arp.ts";
 import type { Clock } from "./clock.ts";
 import { Exchange, type Outcome, type Protocol, TRIES } from "./exchange.ts";
@@ -46,7 +47,7 @@ export async function runProbe(options: RunOptions): Promise<RunResult | null> {
     if (result && port.received === seen.received && !result.arp.success) port.doubt();
     return signal.aborted ? null : result && withLoss(result, port.lost - seen.lost);
   } catch (error) {
-    return signal.aborted ? null : both(failed("probe-error", error instanceof Error ? error.message : String(error)));
+    return signal.aborted ? null : both(failed("probe-error", messageOf(error)));
   }
 }
 

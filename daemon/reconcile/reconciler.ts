@@ -20,6 +20,7 @@ import { observedSwitchIds } from "../model/switch-ids.ts";
 import type { Condition, TargetPort } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
+import { messageOf } from "../thrown.ts";
 import { apply, type StepFailure } from "./apply.ts";
 import { type Observation, observe } from "./observer.ts";
 import type { WorkloadPortsHost } from "./workload-ports.ts";

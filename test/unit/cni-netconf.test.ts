@@ -194,11 +194,11 @@ test("text that is not a configuration is a decoding error", (t) => {
     );
   t.is(
     code(t, () => decodeNetConf('{"__proto__":{"a":1}}')),
-    "6 the network configuration has a key named __proto__",
+    '6 the network configuration has a key named "__proto__"',
   );
   t.is(
     code(t, () => decodeNetConf('{"a":[{"constructor":1}]}')),
-    "6 the network configuration has a key named constructor",
+    '6 the network configuration has a key named "constructor"',
   );
   t.is(
     code(t, () => decodeNetConf(`{"a":${"[".repeat(40)}${"]".repeat(40)}}`)),
