@@ -12,6 +12,10 @@ export function packageRoot(): string {
   }
 }
 
+/** PORTWRIGHT_ADDON names another build, such as one under AddressSanitizer. */
+export function addonFile(): string {
+  return process.env["PORTWRIGHT_ADDON"] ?? join(packageRoot(), "build/Release/portwright.node");
+}
 export function bpfObjectFile(): string {
   return join(packageRoot(), "build/bpf/switch.bpf.o");
 }

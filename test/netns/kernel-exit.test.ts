@@ -2,14 +2,14 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import test from "ava";
-import { addonPath } from "../../daemon/kernel/native-loader.ts";
+import { addonFile } from "../../daemon/package-files.ts";
 import { makeLab } from "./kernel-lab.ts";
 
 const run = promisify(execFile);
 
 /** Plain JavaScript over the bare addon: deletions, dumps and a listener under way. */
 const busy = (path: string, link: string) => `
-  const addon = require(${JSON.stringify(addonPath())});
+  const addon = require(${JSON.stringify(addonFile())});
   const ns = await addon.enter(addon.openNetns(${JSON.stringify(path)}));
   await addon.watch(ns, () => {});
   await addon.createLink(ns, { name: "${link}", kind: "veth", peer: { name: "${link}p" } });
