@@ -237,6 +237,11 @@ export interface Bpf {
   detachClsact(ifindex: number): Promise<void>;
   /** id of the program in our filter; 0 if there is none */
   queryClsact(ifindex: number): Promise<number>;
+  /**
+   * Takes the program off its hook now. Without it that happens some time after the last pin and descriptor have gone:
+   * the kernel frees a link from a work queue (bpf_link_put).
+   */
+  detachLink(link: BpfLink): Promise<void>;
   updateLink(link: BpfLink, program: BpfProgram): Promise<void>;
   testRun(program: BpfProgram, run: TestRun): Promise<TestRunResult>;
   /** null when the key is absent. Per-CPU maps: cpus * round8(valueSize) bytes. */

@@ -36,6 +36,7 @@ export interface BpfAddon {
   bpfUnpin(ns: NativeNamespace, path: string): Promise<void>;
   bpfAttachTcx(ns: NativeNamespace, program: ProgramHandle, ifindex: number): Promise<LinkHandle>;
   bpfQueryTcx(ns: NativeNamespace, ifindex: number): Promise<{ programId: number; linkId: number }[]>;
+  bpfDetachLink(ns: NativeNamespace, link: LinkHandle): Promise<void>;
   bpfUpdateLink(ns: NativeNamespace, link: LinkHandle, program: ProgramHandle): Promise<void>;
   bpfAttachClsact(ns: NativeNamespace, program: ProgramHandle, ifindex: number): Promise<void>;
   bpfDetachClsact(ns: NativeNamespace, ifindex: number): Promise<void>;
@@ -130,6 +131,10 @@ export class NativeBpf implements Bpf {
 
   queryClsact(ifindex: number): Promise<number> {
     return native(() => this.#addon.bpfQueryClsact(this.#ns, ifindex));
+  }
+
+  detachLink(link: BpfLink): Promise<void> {
+    return native(() => this.#addon.bpfDetachLink(this.#ns, handleOf(link)));
   }
 
   async updateLink(link: BpfLink, program: BpfProgram): Promise<void> {

@@ -6,7 +6,7 @@ import type { MadePort, PortMaker, PortRequest } from "../attach/port-maker.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
-import type { Namespace } from "../kernel/kernel.ts";
+import type { Link, Namespace } from "../kernel/kernel.ts";
 import type { Attachment, Workload } from "../model/attachment.ts";
 import { samePort } from "../model/port.ts";
 import { compilePort, type SwitchContext } from "../model/ports.ts";
@@ -78,9 +78,9 @@ export class WorkloadPorts implements PortMaker {
     this.#host.unregister(attachment.id); // first: that the link goes is what we want, no drift
     // The record may be older than the link: an index that was given out again must not take a stranger's link with it.
     const link = ifindex > 0 ? await this.#namespace.link({ ifindex }) : await this.#namespace.link({ name });
-    if (link && link.name === name && isOurs(link)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
+    if (link && isOwnPort(link, attachment)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
     const gone = link?.ifindex ?? ifindex;
-    if (gone > 0 && (!link || isOurs(link))) await this.#datapath.removePort(gone);
+    if (gone > 0 && (!link || isOwnPort(link, attachment))) await this.#datapath.removePort(gone);
     await this.#host.refreshUplink(attachment.clusterNetwork);
   }
 
@@ -143,4 +143,13 @@ export class WorkloadPorts implements PortMaker {
   async #bringUp(request: PortRequest, ifindex: number): Promise<void> {
     await (await request.container).changeLink({ ifindex }, { up: true });
   }
+}
+
+/**
+ * The kernel takes an alias only in a second message, so a crash between the two leaves a link without: its name, a hash
+ * of the id that nobody else comes to, tells then.
+ */
+function isOwnPort(link: Link, { id, hostInterface }: Pick<Attachment, "id" | "hostInterface">): boolean {
+  if (link.name !== hostInterface) return false;
+  return isOurs(link) || (link.alias === "" && link.kind === "veth" && link.name === hostInterfaceName(id));
 }

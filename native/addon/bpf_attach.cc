@@ -73,4 +73,10 @@ void UpdateLink(const Object& link, const Object& program) {
   }
 }
 
+void DetachLink(const Object& link) {
+  if (int err = bpf_link_detach(link.fd()); err < 0) {
+    throw KernelError(err, "BPF_LINK_DETACH", "link " + std::to_string(link.info().id));
+  }
+}
+
 }  // namespace pw::bpf

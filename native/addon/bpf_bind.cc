@@ -138,6 +138,14 @@ Napi::Value Replace(const Napi::CallbackInfo& info) {
                   });
 }
 
+Napi::Value Detach(const Napi::CallbackInfo& info) {
+  auto context = ContextOf(info[0]);
+  return OnThread(info.Env(), context, [link = FromHandle(info[1], Kind::kLink, *context)](NamespaceContext& c) {
+    DetachLink(*link);
+    c.bpf_writes++;
+  });
+}
+
 Napi::Value Clsact(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
   return OnThread(
@@ -245,6 +253,7 @@ void InitBpfObjects(Napi::Object exports) {
   Export<Attach>(exports, "bpfAttachTcx");
   Export<Query>(exports, "bpfQueryTcx");
   Export<Replace>(exports, "bpfUpdateLink");
+  Export<Detach>(exports, "bpfDetachLink");
   Export<Clsact>(exports, "bpfAttachClsact");
   Export<NoClsact>(exports, "bpfDetachClsact");
   Export<ClsactProgram>(exports, "bpfQueryClsact");

@@ -109,6 +109,7 @@ TestRunResult RunTest(const Object& program, const TestRun& run);
 ObjectRef AttachTcx(const Object& program, uint32_t ifindex);
 std::vector<TcxProgram> QueryTcx(uint32_t ifindex);
 void UpdateLink(const Object& link, const Object& program);
+void DetachLink(const Object& link);
 void AttachClsact(const Object& program, uint32_t ifindex);
 void DetachClsact(uint32_t ifindex);
 uint32_t QueryClsact(uint32_t ifindex);  // the program in our filter, 0 if there is none

@@ -85,10 +85,13 @@ class TcxHook implements Hook {
   }
 
   async detach(ifindex: number): Promise<void> {
+    const link = await this.#open(ifindex);
+    if (!link) return;
     try {
+      if (link.ifindex !== 0) await this.#bpf.detachLink(link);
       await this.#bpf.unpin(this.#pins.link(ifindex));
-    } catch (error) {
-      if (!isKernelError(error, "ENOENT")) throw error;
+    } finally {
+      link.close();
     }
   }
 
