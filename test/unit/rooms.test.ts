@@ -121,7 +121,7 @@ test("model and links read no file, no clock, no environment", (t) => {
 
 test("the addon has one door: only the programs open it, and its parts are known inside only", (t) => {
   const door = imports.filter(
-    (one) => !one.typesOnly && /\/native\.ts$/.test(one.from) && roomOf(one.file) !== "kernel",
+    (one) => !one.typesOnly && one.from.endsWith("/native.ts") && roomOf(one.file) !== "kernel",
   );
   t.deepEqual(door.map((one) => one.file).toSorted(), ["daemon/demo/run.ts", "daemon/main.ts"]);
   const inner = imports.filter((one) => /\/native-[a-z]+\.ts$/.test(one.from) && roomOf(one.file) !== "kernel");
