@@ -12,12 +12,13 @@ import { between, disturbance, machineFacts } from "./machine.ts";
 import { buildPrograms, type Programs } from "./programs.ts";
 import type { Row } from "./row.ts";
 import { cni } from "./rows/cni.ts";
+import { rest, scrape, start } from "./rows/daemon.ts";
 import { flood, push, unicast } from "./rows/packets.ts";
 import { tcp } from "./rows/tcp.ts";
 import { removeLeavings, Scope } from "./scope.ts";
 import { formatTable } from "./table.ts";
 
-const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni];
+const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni, start, rest, scrape];
 
 type Outcome = {
   readonly name: string;
