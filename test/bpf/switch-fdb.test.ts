@@ -14,7 +14,7 @@ import {
 } from "../peers/bench-table.ts";
 import { BROADCAST, frame, station } from "../peers/frames.ts";
 import { access, type SwitchBench, trunk } from "../peers/switch-bench.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 
 let bed: table.Table;
 test.before(async () => {

@@ -16,7 +16,7 @@ import {
   TPID_8021AD,
 } from "../peers/frames.ts";
 import { access, Lab, SwitchBench, trunk } from "../peers/switch-bench.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 import { onWire, WireStation } from "../peers/wire.ts";
 
 /** Port ids, which are also the numbers of the stations' addresses. */

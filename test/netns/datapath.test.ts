@@ -11,7 +11,7 @@ import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
 import { BROADCAST, frame, station } from "../peers/frames.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 
 let count = 0;
 

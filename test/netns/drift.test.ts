@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 import { OOB, tap, TestHost } from "../support/test-host.ts";
 
 const run = promisify(execFile);

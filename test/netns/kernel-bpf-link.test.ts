@@ -14,8 +14,8 @@ import {
   type Space,
   space,
   u32,
-  until,
 } from "./fixtures/lab.ts";
+import { until } from "../support/until.ts";
 
 let file: string;
 test.before(async () => {

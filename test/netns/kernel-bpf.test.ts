@@ -5,7 +5,8 @@ import test from "ava";
 import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/kernel.ts";
 import { isKernelError, KernelError } from "../../daemon/kernel/kernel-error.ts";
 import { BpfLoadError } from "../../daemon/kernel/native-error.ts";
-import { asU32, bpffs, collect, compile, host, openDescriptors, space, u32, u64, until } from "./fixtures/lab.ts";
+import { asU32, bpffs, collect, compile, host, openDescriptors, space, u32, u64 } from "./fixtures/lab.ts";
+import { until } from "../support/until.ts";
 
 let file: string;
 let refused: string;

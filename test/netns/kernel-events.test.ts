@@ -1,7 +1,8 @@
 import test from "ava";
 import type { NetlinkEvent } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
-import { ipDo, makeLab, until } from "./kernel-lab.ts";
+import { ipDo, makeLab } from "./kernel-lab.ts";
+import { until } from "../support/until.ts";
 
 test("links and addresses are announced in the order in which they changed", async (t) => {
   const lab = await makeLab(t);

@@ -41,7 +41,3 @@ export async function ip(lab: Lab, ...args: string[]): Promise<any[]> {
 export async function ipDo(lab: Lab, ...args: string[]): Promise<void> {
   await run("ip", ["-n", lab.name, ...args]);
 }
-
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
-}

@@ -2,7 +2,8 @@
 import test from "ava";
 import type { PacketSocketOptions, ReceivedFrame } from "../../daemon/kernel/kernel.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
-import { collect, connect, openDescriptors, type Space, space, until } from "./fixtures/lab.ts";
+import { collect, connect, openDescriptors, type Space, space } from "./fixtures/lab.ts";
+import { until } from "../support/until.ts";
 
 const ETH_TEST = 0x88b5; // local experimental EtherType 1, IEEE 802
 const PACKET_OTHERHOST = 3;

@@ -5,6 +5,7 @@ import type { Namespace, ReceivedFrame } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { ProbeReport } from "../../daemon/model/probe.ts";
 import { Prober, type ProbeTarget } from "../../daemon/probe/prober.ts";
+import { until } from "../support/until.ts";
 
 const kernel = nativeKernel();
 const GATEWAY = "10.77.0.1";
@@ -96,10 +97,6 @@ const BOTH_WELL = [
   ["arp", true, null],
   ["icmp", true, null],
 ];
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20)); // ava's time limit ends it
-}
 
 test("a Linux gateway answers ARP and ICMP untagged, with a time for each", async (t) => {
   const { prober, inner } = await untagged(t);

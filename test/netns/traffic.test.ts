@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import test from "ava";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 import { OOB, type Pod, staticIpam, tap, type Tap, TestHost } from "../support/test-host.ts";
 
 const run = promisify(execFile);

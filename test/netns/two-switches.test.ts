@@ -1,7 +1,7 @@
 // Several cluster networks on one host: the same VLAN and the same MAC in both, and nothing crosses.
 import test from "ava";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 import { CLUSTER_NETWORK, tap, type Tap, TestHost, UPLINK } from "../support/test-host.ts";
 
 const INTENT = [CLUSTER_NETWORK("red"), UPLINK("red", "nic0"), CLUSTER_NETWORK("blue"), UPLINK("blue", "nic1")].join(

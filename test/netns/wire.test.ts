@@ -2,7 +2,7 @@
 // mistake of ours cannot be undone by the same mistake at the other end.
 import test from "ava";
 import { BROADCAST, ETH_P_TEST, frame, station, TPID_8021AD, type Tag, text } from "../peers/frames.ts";
-import { until } from "../peers/until.ts";
+import { until } from "../support/until.ts";
 import { OOB, tap, type Tap, TestHost } from "../support/test-host.ts";
 
 const host = (t: Parameters<typeof TestHost.start>[0]): Promise<TestHost> => TestHost.start(t, { intent: OOB() });

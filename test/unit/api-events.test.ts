@@ -6,6 +6,7 @@ import test from "ava";
 import protobuf from "protobufjs/minimal.js";
 import type { PortwrightEvent } from "../../daemon/api/backend.ts";
 import { portwright } from "../../daemon/api/generated/portwright.pb.js";
+import { until } from "../support/until.ts";
 import { attachment, attachRequest, startTestApi } from "./api-fake.ts";
 
 const time = "2026-01-01T00:00:00.500Z";
@@ -114,7 +115,7 @@ test("a reader that falls behind is cut, with a reason in the log; others go on"
   slow.pause();
   slow.on("error", () => {});
   slow.write("GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n");
-  while (backend.subscribers < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => backend.subscribers === 2);
 
   const message = "x".repeat(4096);
   let sent = 0;
@@ -138,7 +139,7 @@ test("a client that goes away is forgotten", async (t) => {
   const response = await open(api.addresses.read);
   t.is(backend.subscribers, 1);
   response.destroy();
-  while (backend.subscribers > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => backend.subscribers === 0);
   backend.emit(events[1]!);
   t.is(backend.subscribers, 0);
 });

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import { passedSockets } from "../../daemon/api/activation.ts";
 import { isLoopbackHost, loopbackAddress } from "../../daemon/api/loopback.ts";
+import { until } from "../support/until.ts";
 import { client, startTestApi } from "./api-fake.ts";
 
 function privateDirectory(t: ExecutionContext): string {
@@ -215,7 +216,7 @@ function fixture(name: string): string {
 }
 
 async function untilExists(file: string): Promise<void> {
-  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => existsSync(file));
 }
 
 function listen(socketPath: string): Promise<Server> {

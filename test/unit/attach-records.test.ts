@@ -24,6 +24,7 @@ import {
 } from "../../daemon/attach/records.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { until } from "../support/until.ts";
 
 function directory(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), `pw-records-${process.pid}-`));
@@ -189,7 +190,7 @@ test("a record with an address is flushed before it counts, one without right af
   };
   await records.putReady(layer2);
   t.is(decodeRecord(readFileSync(join(path, recordFileName("c/eth1")), "utf8")).attachment.state, "ready");
-  while (done.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => done.length === 2);
   t.deepEqual(done, ["durable", "flushed"]);
   records.remove("c/eth1");
   await new Files(path).flush(recordFileName("c/eth1"));
