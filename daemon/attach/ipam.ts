@@ -2,7 +2,7 @@
  * Addresses from the IPAM plugins that are installed: found in CNI_PATH, run with the request's environment and its
  * whole stdin (CNI SPEC 1.1.0, section 4). No shell is involved.
  */
-import { execFile } from "node:child_process";
+import { execFile, type ExecFileException } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
@@ -119,12 +119,7 @@ function findPlugin(type: string, path: string): string {
   );
 }
 
-function pluginError(
-  error: Error & { code?: unknown; killed?: boolean; signal?: unknown },
-  stdout: string,
-  type: string,
-  timeout: number,
-): PortwrightError {
+function pluginError(error: ExecFileException, stdout: string, type: string, timeout: number): PortwrightError {
   const told = tryParse(stdout);
   if (told !== null) return told;
   const why =

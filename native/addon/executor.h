@@ -91,7 +91,7 @@ class Executor {
  private:
   explicit Executor(Napi::Env env);
   void Loop();
-  void Stop();  // any thread; idempotent
+  void Stop();              // any thread; idempotent
   void CloseDescriptors();  // after the thread has ended
   static void CleanupHook(void* self);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Units and values are the kernel's own (uapi/linux/if_link.h): the bridge's times are in 1/100 s, the bond's in ms. The
-// bridge keeps jiffies: unless HZ divides evenly, a time reads back a little smaller than it was written.
+// Units and values are the kernel's own (uapi/linux/if_link.h): the bridge's times are in 1/100 s, the bond's in ms.
+// The bridge keeps jiffies: unless HZ divides evenly, a time reads back a little smaller than it was written.
 #include "link_data.h"
 
 #include <arpa/inet.h>

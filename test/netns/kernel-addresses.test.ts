@@ -25,7 +25,8 @@ test("addresses of both families are added, listed and removed", async (t) => {
   const [seen] = await ip(lab, "addr", "show", "dev", "v0");
   const expected = seen.addr_info.map((one: { local: string; prefixlen: number }) => [one.local, one.prefixlen]);
   const listed = await lab.ns.addresses(ifindex);
-  t.deepEqual(listed.map((one) => [one.address, one.prefixLength]).sort(), expected.sort());
+  const byText = (a: unknown, b: unknown) => String(a).localeCompare(String(b));
+  t.deepEqual(listed.map((one) => [one.address, one.prefixLength]).sort(byText), expected.sort(byText));
   t.true(listed.some((one) => one.family === 6 && one.address === "2001:db8::1" && (one.flags & 0x02) !== 0)); // NODAD
   t.true((await lab.ns.addresses()).some((one) => one.address === "127.0.0.1"));
   t.false(listed.some((one) => one.address === "127.0.0.1"));

@@ -291,7 +291,7 @@ export function cniRequest(input: CniInput): { env: Record<string, string>; stdi
 
 export async function cni(service: AttachService, input: CniInput): Promise<CniReply & { json: CniJson }> {
   const reply = await service.cni(cniRequest(input));
-  return { ...reply, json: reply.stdout === "" ? ({} as CniJson) : JSON.parse(reply.stdout) };
+  return { ...reply, json: reply.stdout === "" ? {} : JSON.parse(reply.stdout) };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: what a plugin prints, looked at by its tests

@@ -144,7 +144,7 @@ test("what goes wrong with a plugin is told in words", async (t) => {
   const hasty = new Ipam({ timeout: 300 });
   const patient = new Ipam();
   const failure = async (type: string, where = path) =>
-    (await t.throwsAsync((type === "slow" ? hasty : patient).add(call(type, where)))) as IpamError;
+    await t.throwsAsync<IpamError>((type === "slow" ? hasty : patient).add(call(type, where)));
   const own = await failure("own");
   t.deepEqual([own.cniCode, own.message, own.details], [77, "mine", "d"]);
   for (const [type, words] of [

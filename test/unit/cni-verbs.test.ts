@@ -129,7 +129,7 @@ test("addresses, routes and announcements reach the container, IPv6 too", async 
   };
   const added = await cni(service, { command: "ADD", conf: ipamConf });
   t.is(added.exitCode, 0, added.stdout);
-  const netns = fake.namespaces.get("/ns/a") ?? (t.fail() as never);
+  const netns = fake.namespaces.get("/ns/a") ?? t.fail();
   t.deepEqual(
     netns.addresses.map((a) => [a.address, a.prefixLength, a.flags]),
     [
@@ -366,8 +366,8 @@ test("CHECK names every difference and tolerates what later plugins do", async (
   const { json: prevResult } = await cni(service, { command: "ADD", conf: ipamConf });
   const conf = { ...ipamConf, prevResult };
   const check = async (changed: object = conf) => (await cni(service, { command: "CHECK", conf: changed })).json;
-  const netns = fake.namespaces.get("/ns/a") ?? (t.fail() as never);
-  const link = netns.links[0] ?? (t.fail() as never);
+  const netns = fake.namespaces.get("/ns/a") ?? t.fail();
+  const link = netns.links[0] ?? t.fail();
 
   // KubeVirt: renamed, another MAC, address moved to a dummy of the old name; and more interfaces than before
   Object.assign(link, { name: "abc-nic", mac: "02:00:00:00:00:77" });

@@ -277,7 +277,10 @@ test("one socket serves the networks of a probe port, another port has its own",
     target({ network: "other", clusterNetwork: "mgmt", innerIfindex: 9 }),
   ]);
   await clock.advance(1100);
-  t.deepEqual([...wire.openedOn].sort(), [7, 9]);
+  t.deepEqual(
+    [...wire.openedOn].sort((a, b) => a - b),
+    [7, 9],
+  );
   await prober.close();
   t.is(wire.openSockets, 0);
 });
