@@ -14,6 +14,19 @@ export interface DaemonPaths {
   readonly pinRoot: string;
 }
 
+/** for node: the program and its options */
+export function daemonArguments(paths: DaemonPaths): string[] {
+  return [
+    paths.program,
+    ...["--intent", paths.intent],
+    ...["--netns", paths.netns],
+    ...["--run-dir", paths.runDirectory],
+    ...["--state-dir", paths.stateDirectory],
+    ...["--pin-dir", paths.pinRoot],
+    ...["--http", "127.0.0.1:0"],
+  ];
+}
+
 const START_LIMIT_MS = 20_000;
 const STOP_LIMIT_MS = 10_000;
 
@@ -32,20 +45,11 @@ export class DaemonProcess {
 
   /** Resolves when the daemon answers that it is ready, or that it lives. */
   static async start(paths: DaemonPaths, { ready = true } = {}): Promise<DaemonProcess> {
-    const child = spawn(
-      process.execPath,
-      [
-        paths.program,
-        ...["--intent", paths.intent],
-        ...["--netns", paths.netns],
-        ...["--run-dir", paths.runDirectory],
-        ...["--state-dir", paths.stateDirectory],
-        ...["--pin-dir", paths.pinRoot],
-        ...["--http", "127.0.0.1:0"],
-      ],
-      // Its own process group: Ctrl-C is for the demo, which ends the daemon in its turn.
-      { stdio: ["ignore", "pipe", "pipe"], detached: true },
-    );
+    // Its own process group: Ctrl-C is for the demo, which ends the daemon in its turn.
+    const child = spawn(process.execPath, daemonArguments(paths), {
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
     const self = new DaemonProcess(child);
     try {
       await self.#answers(`${paths.runDirectory}/read.sock`, ready ? "/readyz" : "/healthz");

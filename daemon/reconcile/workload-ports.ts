@@ -80,8 +80,10 @@ export class WorkloadPorts implements PortMaker {
     const link = ifindex > 0 ? await this.#namespace.link({ ifindex }) : await this.#namespace.link({ name });
     if (link && isOwnPort(link, attachment)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
     const gone = link?.ifindex ?? ifindex;
-    if (gone > 0 && (!link || isOwnPort(link, attachment))) await this.#datapath.removePort(gone);
-    await this.#host.refreshUplink(attachment.clusterNetwork);
+    await Promise.all([
+      gone > 0 && (!link || isOwnPort(link, attachment)) && this.#datapath.removePort(gone),
+      this.#host.refreshUplink(attachment.clusterNetwork),
+    ]);
   }
 
   async verify(attachment: Attachment): Promise<readonly string[]> {

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import test from "ava";
-import { DaemonProcess } from "../../daemon/demo/daemon-process.ts";
+import { daemonArguments } from "../../daemon/demo/daemon-process.ts";
 import { getJson } from "../../daemon/client/get-json.ts";
 import { OOB, type Pod, staticIpam, TestHost } from "../support/test-host.ts";
 
@@ -70,8 +70,10 @@ test.serial("a restarted daemon finds ports, addresses and counters as they were
 test.serial("a second daemon with the same directories is refused before it touches anything", async (t) => {
   const { h, a } = await twoPods(t);
   const before = await kernelWrites(h);
-  const error = await t.throwsAsync(DaemonProcess.start(h.paths));
-  t.regex(error.message, /another daemon works with .*\[DAEMON_RUNNING\]/);
+  const second = run(process.execPath, daemonArguments(h.paths), { timeout: 20_000 });
+  const error = await t.throwsAsync<Error & { code: number; stderr: string }>(second);
+  t.is(error.code, 71, "EX_OSERR");
+  t.regex(error.stderr, /another daemon works with .*\[DAEMON_RUNNING\]/);
   t.deepEqual(await kernelWrites(h), before);
   t.deepEqual(await pings(a, "10.100.0.12", 5), { sent: 5, received: 5 });
 });
