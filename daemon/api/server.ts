@@ -64,7 +64,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const addresses = {
       cni: await listenOnUnix(attach.app, passed.cni, at("cni.sock"), 0o600),
       read: await listenOnUnix(read.app, passed.read, at("read.sock"), 0o660),
-      http: host === null ? null : await listenOnPort(web.app.server, host, options.http?.port ?? 0),
+      http: host === null ? null : await listenHttp(web.app, passed.http, host, options.http?.port ?? 0),
     };
     options.log.info(addresses, "API listens");
     return { addresses, close };
@@ -131,6 +131,16 @@ async function createSurface(options: ApiOptions, defaults: Limits, title: strin
   const version = options.version ?? "1";
   const app = await createApp({ title, version, limits, log, onRejected, ...(admit && { admit }) });
   return { app, limits, streams: new EventStreams(options.backend, { limits, log, onRejected }) };
+}
+
+/** What systemd bound is held to loopback as well. */
+async function listenHttp(app: App, fd: number | undefined, host: string, port: number): Promise<string> {
+  if (fd === undefined) return await listenOnPort(app.server, host, port);
+  const url = await listenOnDescriptor(app.server, fd);
+  const bound = /^http:\/\/\[?([^\]]+?)\]?:\d+$/.exec(url)?.[1];
+  if (bound === undefined) throw new PortwrightError("HTTP_NOT_LOOPBACK", `the socket "http" from systemd is ${url}`);
+  loopbackAddress(bound);
+  return url;
 }
 
 function listenOnUnix(app: App, fd: number | undefined, socketPath: string, mode: 0o600 | 0o660): Promise<string> {
