@@ -11,7 +11,7 @@ export interface PortRequest {
   /** the same namespace, entered; the caller closes it */
   readonly container: Promise<Namespace>;
   readonly netnsPath: string;
-  /** its switch; BRIDGE_UNKNOWN or UPLINK_NOT_READY if it cannot be had */
+  /** its switch; BRIDGE_UNKNOWN if there is none */
   readonly clusterNetwork: string;
   readonly network: string;
   readonly vlans: PortVlans;

@@ -28,6 +28,7 @@ import type { WorkloadPortsHost } from "./workload-ports.ts";
 export interface ReconcileMeters {
   countReconcile(result: "applied" | "unchanged" | "failed", seconds: number): void;
   setDrift(objects: number): void;
+  countDeleted(kind: "link" | "port"): void;
 }
 
 export interface ReconcilerOptions {
@@ -163,6 +164,11 @@ export class Reconciler implements WorkloadPortsHost {
     for (const { step, error } of failures) log.error({ step: describe(step), err: error }, "a step failed");
     if (plan.steps.length > 0) {
       log.info({ cause, steps: plan.steps.slice(0, 50).map(describe), count: plan.steps.length }, "reconciled");
+    }
+    for (const step of plan.steps) {
+      if (failures.some((failure) => failure.step === step)) continue;
+      if (step.op === "delete-link") meters.countDeleted("link");
+      if (step.op === "remove-port") meters.countDeleted("port");
     }
     if (cause !== "intent") meters.setDrift(plan.steps.length);
     const result = failures.length > 0 ? "failed" : plan.steps.length > 0 ? "applied" : "unchanged";

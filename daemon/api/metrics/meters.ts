@@ -6,7 +6,7 @@ import { label, PREFIX } from "./family.ts";
 
 export const cniCommands = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
 export const reconcileResults = ["applied", "unchanged", "failed"] as const;
-export const deletedKinds = ["link", "port", "attachment", "pin"] as const;
+export const deletedKinds = ["link", "port"] as const;
 
 export type ReconcileResult = (typeof reconcileResults)[number];
 export type DeletedKind = (typeof deletedKinds)[number];

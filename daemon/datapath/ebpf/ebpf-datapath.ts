@@ -13,6 +13,7 @@ import type { Domain, FloodList } from "./flood-lists.ts";
 import { chooseHook, type Hook } from "./hook.ts";
 import { checkAbi } from "./abi-table.ts";
 import { ABI_VERSION, decodeEvent, FLOOD_MAX, MAX_PORTS, SLOTS_MAX, TICK_SHIFT } from "./layout.ts";
+import { isOlderThan } from "./kernel-release.ts";
 import { pinPaths, type PinPaths } from "./pins.ts";
 import { type PortEntry, PortTable } from "./port-table.ts";
 import { SwitchMaps } from "./switch-maps.ts";
@@ -29,12 +30,6 @@ export interface EbpfDatapathOptions {
 
 /** Most events a second and CPU. */
 const EVENT_RATE = 100;
-
-/** bpf_redirect_peer makes frames PACKET_HOST itself from 6.15 on. */
-function needsChangeType(kernelRelease: string): boolean {
-  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
-  return major < 6 || (major === 6 && minor < 15);
-}
 
 export class EbpfDatapath implements Datapath {
   readonly rung: Rung;
@@ -76,7 +71,7 @@ export class EbpfDatapath implements Datapath {
     const { bpf } = namespace;
     const pins = pinPaths(pinRoot, ABI_VERSION);
     const object = await openSwitchObject(bpf, pins, objectFile, {
-      pw_change_type: needsChangeType(release()) ? 1 : 0,
+      pw_change_type: isOlderThan(release(), 6, 15) ? 1 : 0, // from 6.15 on bpf_redirect_peer does it
     });
     try {
       const maps = new SwitchMaps(bpf, object, kernel);
