@@ -214,9 +214,9 @@ test("a daemon started by socket activation answers on the passed sockets and le
 
 test("HTTP is served on a passed TCP socket, and a passed unix socket is refused for it", async (t) => {
   const directory = privateDirectory(t);
-  const start = (...listen: readonly string[]) => {
+  const start = (...addresses: readonly string[]) => {
     const command = [process.execPath, "--import=tsx", fixture("api-activated.ts"), "--http"];
-    const options = [...listen.map((one) => `--listen=${one}`), "--fdname=cni:read:http", "-E", "PATH"];
+    const options = [...addresses.map((one) => `--listen=${one}`), "--fdname=cni:read:http", "-E", "PATH"];
     const child = spawn("systemd-socket-activate", [...options, ...command], { stdio: ["pipe", "pipe", "ignore"] });
     t.teardown(() => void child.kill("SIGKILL"));
     return child;
