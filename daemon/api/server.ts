@@ -17,7 +17,7 @@ import { isLoopbackHost, loopbackAddress } from "./loopback.ts";
 import type { RejectReason } from "./reject.ts";
 import { attachmentListRoute, attachRoutes } from "./routes/attachments.ts";
 import { cniRoute } from "./routes/cni.ts";
-import { type DebugExtras, debugRoutes } from "./routes/debug.ts";
+import { debugRoutes } from "./routes/debug.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes, metricsRoute, openApiRoute } from "./routes/health.ts";
 import { readRoutes } from "./routes/read.ts";
@@ -31,7 +31,6 @@ export interface ApiOptions {
   readonly http: { readonly host: string; readonly port: number } | null;
   readonly log: Log;
   readonly version?: string;
-  readonly debugExtras?: DebugExtras;
   /** user ids that may use the attach socket; default root */
   readonly allowedUids?: readonly number[];
   /** feeds portwright_api_rejected_total */
@@ -118,7 +117,7 @@ async function httpSurface(options: ApiOptions): Promise<Surface> {
   const { app } = surface;
   metricsRoute(app, options.backend);
   healthRoutes(app, options.backend);
-  debugRoutes(app, options.backend, options.debugExtras ?? {});
+  debugRoutes(app, options.backend);
   openApiRoute(app);
   return surface;
 }

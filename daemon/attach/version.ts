@@ -5,7 +5,7 @@ export const cniVersions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"
 export type CniVersion = (typeof cniVersions)[number];
 
 /** What a configuration without cniVersion means. */
-export const OLDEST: CniVersion = "0.1.0";
+const OLDEST: CniVersion = "0.1.0";
 
 export function isCniVersion(text: unknown): text is CniVersion {
   return (cniVersions as readonly unknown[]).includes(text);

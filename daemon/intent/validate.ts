@@ -80,7 +80,7 @@ export class Check {
 }
 
 /** `spec.uplink.nics[0]`, `metadata.labels["a/b"]` */
-export function fieldName(path: Path): string {
+function fieldName(path: Path): string {
   return path.reduce<string>((name, step) => {
     if (typeof step === "number") return `${name}[${step}]`;
     if (!/^[\w$-]+$/.test(step)) return `${name}[${JSON.stringify(printable(step))}]`;

@@ -44,5 +44,3 @@ export type Step =
 export interface Plan {
   readonly steps: readonly Step[];
 }
-
-export const emptyPlan: Plan = { steps: [] };

@@ -1,4 +1,4 @@
-/** The CNI plugin executable in tests: compiled with paths of the test file's own, run as a runtime would, with servers to meet. */
+/** The CNI plugin executable in tests: built with paths of its own, run as a runtime would, with servers to meet. */
 import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";

@@ -23,7 +23,7 @@ export interface Hook {
  * tcx or clsact? BPF_LINK_CREATE on an interface that cannot exist answers ENODEV where the kernel knows tcx and EINVAL
  * where it does not: asked without touching any link.
  */
-export async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
+async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
   try {
     const link = await bpf.attachTcx(program, 0x7fffffff);
     link.close();

@@ -3,7 +3,7 @@ import { clusterNetworkName, dnsLabel, metadata, resource, trunk, vlanOrZero } f
 import type { NetworkType } from "../../model/resources.ts";
 import { type RawRoute, routeSchema } from "./route.ts";
 
-export const networkTypes = ["L2VlanNetwork", "UntaggedNetwork", "L2VlanTrunkNetwork"] as const;
+const networkTypes = ["L2VlanNetwork", "UntaggedNetwork", "L2VlanTrunkNetwork"] as const;
 
 export interface RawTrunkItem {
   readonly id?: number;

@@ -11,7 +11,7 @@ export interface RawRoute {
 
 const address = { type: "string", "x-must": "be an IP address" } as const;
 
-export const routeProperties = {
+const routeProperties = {
   mode: { enum: ["manual", "auto"], "x-must": "be manual or auto" },
   cidr: { description: "The network's subnet, e.g. 10.100.0.0/24", type: "string", "x-must": "be a subnet" },
   gateway: address,
