@@ -294,8 +294,8 @@ export class Daemon implements Backend {
   }
 
   async #loadIntent() {
-    const { intent, nodeName } = this.#settings;
-    return await loadIntent(intent, { nodeName, nodeLabels: {} });
+    const { intent, nodeName, nodeLabels } = this.#settings;
+    return await loadIntent(intent, { nodeName, nodeLabels });
   }
 
   async #afterRound(): Promise<void> {

@@ -93,14 +93,16 @@ export class EbpfDatapath implements Datapath {
   }
 
   async observe(): Promise<readonly ObservedPort[]> {
-    const ports = await this.#maps.readPorts();
+    // Nobody but us gives ports ids; what they hold is read from the kernel.
+    const ids = [...this.#table.entries()].map(({ portId }) => portId);
+    const ports = await this.#maps.readPortsOf(ids);
     return await Promise.all(ports.map((entry) => this.#observed(entry)));
   }
 
   async inspect(ifindex: number): Promise<ObservedPort | null> {
     const portId = await this.#maps.linkPort(ifindex);
-    const entry = portId === 0 ? null : await this.#maps.readPort(portId);
-    return entry && entry.ifindex === ifindex ? await this.#observed(entry) : null;
+    const [entry] = portId === 0 ? [] : await this.#maps.readPortsOf([portId]);
+    return entry?.ifindex === ifindex ? await this.#observed(entry) : null;
   }
 
   /** A round and an attach may want the same port at the same time: one after the other. */
