@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { PortwrightError } from "../errors.ts";
 import type { Attachment } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
-import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
+import { isObject, type JsonObject } from "../safe-json.ts";
+import { Fields, parseJsonObject } from "./decode.ts";
 import { Limiter } from "../async/limiter.ts";
 import type { RecordFiles } from "./record-files.ts";
 

@@ -1,13 +1,14 @@
 /** VlanConfig: which NICs carry a cluster network. */
 import { DEFAULT_NATIVE_VLAN, type VlanConfig } from "../../model/resources.ts";
-import { bondModes, type RawVlanConfig, vlanConfigSchema } from "../schemas/vlan-config.ts";
+import { bondModes, vlanConfigSchema } from "../schemas/vlan-config.ts";
 import type { Check } from "../validate.ts";
 
 const DEFAULT_BOND_MODE = "active-backup";
 
 export function readVlanConfig(check: Check): VlanConfig | undefined {
-  if (!check.schema(vlanConfigSchema)) return undefined;
-  const { metadata, spec } = check.source.value as RawVlanConfig;
+  const raw = check.read(vlanConfigSchema);
+  if (raw === undefined) return undefined;
+  const { metadata, spec } = raw;
   const { nics, linkAttributes = {}, bondOptions = {}, nativeVlan = DEFAULT_NATIVE_VLAN } = spec.uplink;
   nics.forEach((nic, index) => {
     const path = ["spec", "uplink", "nics", index];

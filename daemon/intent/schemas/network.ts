@@ -23,7 +23,7 @@ export interface RawNetwork {
   };
 }
 
-export const networkSchema = resource(
+export const networkSchema = resource<RawNetwork>(
   "Network: one network that workloads attach to",
   "portwright.io/v1alpha1",
   "Network",

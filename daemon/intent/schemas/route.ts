@@ -1,5 +1,5 @@
 /** How a network's gateway is known: `spec.route` of a Network, and the route annotation of an attachment definition. */
-import { text } from "./common.ts";
+import { type Schema, text } from "./common.ts";
 
 export interface RawRoute {
   readonly mode: "manual" | "auto";
@@ -28,7 +28,7 @@ export const routeSchema = {
 } as const;
 
 /** The annotation also holds what a controller found out: read, not used. */
-export const routeAnnotationSchema = {
+export const routeAnnotationSchema: Schema<RawRoute> = {
   ...routeSchema,
   properties: { ...routeProperties, connectivity: text },
 } as const;
