@@ -95,6 +95,11 @@ declare const fitting: unique symbol;
 /** A JSON schema. What fits it has the type, by the word of whoever wrote both; for the compiler only. */
 export type Schema<Raw> = { readonly [keyword: string]: unknown; readonly [fitting]?: Raw };
 
+interface Properties {
+  readonly apiVersion: { readonly const: string };
+  readonly [name: string]: object;
+}
+
 /** The frame of every kind. Its status is what some cluster said: read, not used. */
 export function resource<Raw>(
   title: string,
@@ -102,7 +107,7 @@ export function resource<Raw>(
   kind: string,
   metadataSchema: object,
   properties: Readonly<Record<string, object>>,
-): Schema<Raw> & { readonly properties: { readonly apiVersion: { readonly const: string } } } {
+): Schema<Raw> & { readonly properties: Properties } {
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title,
