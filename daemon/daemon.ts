@@ -45,6 +45,7 @@ export class Daemon implements Backend {
   readonly #handle: NetnsHandle;
   readonly #namespace: Namespace;
   readonly #datapath: EbpfDatapath;
+  readonly #locks: readonly Lock[];
   readonly #reconciler: Reconciler;
   readonly #attach: AttachService;
   readonly #prober: Prober;
@@ -67,10 +68,11 @@ export class Daemon implements Backend {
       preparePinRoot(kernel, settings.pinRoot);
       mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
       // Before anything is changed: a second daemon would undo what the first one is about to do.
-      for (const directory of [settings.stateDirectory, settings.pinRoot]) {
+      const locks = [settings.stateDirectory, settings.pinRoot].map((directory) => {
         const lock = lockOrRefuse(kernel, directory);
         undo.push(() => lock.release());
-      }
+        return lock;
+      });
       const namespace = await kernel.enter(handle);
       undo.push(() => namespace.close());
       const datapath = await EbpfDatapath.open({
@@ -80,7 +82,7 @@ export class Daemon implements Backend {
         objectFile: bpfObjectFile(),
       });
       undo.push(() => datapath.close());
-      const self = new Daemon(settings, kernel, log, handle, namespace, datapath);
+      const self = new Daemon(settings, kernel, log, handle, namespace, datapath, locks);
       undo.push(() => self.#stopWork());
       await self.#begin();
       return self;
@@ -97,12 +99,14 @@ export class Daemon implements Backend {
     handle: NetnsHandle,
     namespace: Namespace,
     datapath: EbpfDatapath,
+    locks: readonly Lock[],
   ) {
     this.#settings = settings;
     this.#log = log;
     this.#handle = handle;
     this.#namespace = namespace;
     this.#datapath = datapath;
+    this.#locks = locks;
     this.#metrics = createMetrics({
       sources: {
         counters: () => this.counters(),
@@ -152,7 +156,11 @@ export class Daemon implements Backend {
       intent: () => this.#reconciler.intent,
       epoch: currentEpoch(handle),
       log,
-      onEvent: (type, attachment) => this.#emit({ type, time: now(), attachment }),
+      onEvent: (type, attachment) => {
+        this.#emit({ type, time: now(), attachment });
+        // What was wrong with it is over: say so now, not at the next look.
+        if (this.#conditions.some(({ object }) => object === `Attachment/${attachment.id}`)) this.#watch.ask(type);
+      },
       onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
     });
     datapath.onEvents((events) => {
@@ -194,6 +202,7 @@ export class Daemon implements Backend {
     await this.#stopWork();
     await this.#datapath.close();
     await this.#namespace.close();
+    for (const lock of this.#locks) lock.release();
     this.#handle.close();
   }
 
@@ -289,7 +298,9 @@ export class Daemon implements Backend {
 
   #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {
     if (!this.#reconciler.last) return { ok: false, reasons: ["the first round is not done"] };
-    const reasons = conditions.map(({ object, message }) => `${object}: ${message}`);
+    // A workload that died without a DEL is the runtime's to clean up; the host serves all others.
+    const own = conditions.filter(({ object }) => !object.startsWith("Attachment/"));
+    const reasons = own.map(({ object, message }) => `${object}: ${message}`);
     return { ok: reasons.length === 0, reasons };
   }
 
@@ -336,7 +347,9 @@ export class Daemon implements Backend {
   }
 }
 
-function lockOrRefuse(kernel: Kernel, directory: string): { release(): void } {
+type Lock = ReturnType<Kernel["lockDirectory"]>;
+
+function lockOrRefuse(kernel: Kernel, directory: string): Lock {
   try {
     return kernel.lockDirectory(directory);
   } catch (error) {
