@@ -31,6 +31,7 @@ import { Reconciler } from "./reconcile/reconciler.ts";
 import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } from "./reconcile/report.ts";
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
 import type { Settings } from "./settings.ts";
+import { messageOf } from "./thrown.ts";
 import { VERSION } from "./version.ts";
 
 /** s that an address may stay unseen before it is forgotten, and between two looks: the Linux bridge's own figures */
@@ -191,7 +192,7 @@ export class Daemon implements Backend {
       await this.#afterRound();
       this.#log.info({ generation: this.#reconciler.generation.applied }, "intent read again");
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       this.#intentError = { code: "INTENT_INVALID", object: "Intent", message };
       this.#log.error({ error }, "the intent cannot be read; the last one stays in force");
     }

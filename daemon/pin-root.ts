@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { PortwrightError } from "./errors.ts";
 import type { Kernel } from "./kernel/kernel.ts";
+import { codeOf } from "./thrown.ts";
 
 /** sysfs takes no directories: /sys/fs/bpf without its bpffs is no place to make one in. */
 export function preparePinRoot(kernel: Pick<Kernel, "isBpffs" | "mountBpffs">, directory: string): void {
@@ -10,7 +11,7 @@ export function preparePinRoot(kernel: Pick<Kernel, "isBpffs" | "mountBpffs">, d
   try {
     mkdirSync(directory, { mode: 0o700 }); // not recursive: Node's own recursion never ends where sysfs says EPERM
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     if (code !== "EEXIST") {
       throw new PortwrightError(
         "BPFFS_ABSENT",

@@ -3,6 +3,7 @@ import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Kernel } from "../kernel/kernel.ts";
 import { removePinRoot } from "../pin-root.ts";
+import { codeOf } from "../thrown.ts";
 import { DEMO_DIRECTORY, DEMO_NETNS } from "./demo.ts";
 import { NETNS_DIRECTORY, removeNetns } from "./lab.ts";
 
@@ -31,6 +32,6 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return codeOf(error) === "EPERM";
   }
 }

@@ -162,20 +162,17 @@ export class EbpfDatapath implements Datapath {
   async counters(): Promise<readonly PortCounters[]> {
     const entries = [...this.#table.entries()];
     const [counts, vlans] = await Promise.all([
-      this.#maps.readPortCounts(entries.map(({ portId }) => portId)),
+      this.#maps.readPortCounts(entries),
       Promise.all(entries.map((entry) => this.#maps.readCounters(entry))),
     ]);
-    return entries.map(({ ifindex, portId }, i) => {
-      const count = counts[i] as (typeof counts)[number];
-      return {
-        ifindex,
-        portId,
-        vlans: (vlans[i] ?? []).map(({ vlan, counters }) => ({ vlan, ...counters })),
-        drops: count.drops,
-        ...count.stats,
-        learned: count.learned,
-      };
-    });
+    return counts.map(({ entry: { ifindex, portId }, drops, stats, learned }, i) => ({
+      ifindex,
+      portId,
+      vlans: (vlans[i] ?? []).map(({ vlan, counters }) => ({ vlan, ...counters })),
+      drops,
+      ...stats,
+      learned,
+    }));
   }
 
   async fdb(): Promise<readonly FdbEntry[]> {
