@@ -21,8 +21,8 @@ const RUN_GROUPS = [
 /** @type {readonly PackageGroup[]} */
 const TEST_GROUPS = [
   { why: "to test and to measure", names: ["iperf3", "tcpdump"] },
-  // Every installed Debian has it, containers have not; it does not become the init (that is systemd-sysv).
-  { why: "to check the units and to pass sockets to the daemon", names: ["systemd"] },
+  // Installed systems have both, containers have not; systemd does not become the init (that is systemd-sysv).
+  { why: "to check the units and to pass sockets to the daemon", names: ["systemd", "procps"] },
 ];
 
 /**

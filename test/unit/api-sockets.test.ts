@@ -198,7 +198,7 @@ test("a daemon started by socket activation answers on the passed sockets and le
       "--import=tsx",
       fixture("api-activated.ts"),
     ],
-    { stdio: ["pipe", "pipe", "inherit"] },
+    { stdio: ["pipe", "pipe", "ignore"] },
   );
   t.teardown(() => void child.kill("SIGKILL"));
   await untilExists(sockets.read);
