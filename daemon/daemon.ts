@@ -39,6 +39,10 @@ const FDB_MAX_AGE = 300;
 const AGEING_INTERVAL_MS = 10_000;
 /** A round now and then although nothing was reported: what makes no event (a program taken off its hook) is seen so. */
 const ROUND_INTERVAL_MS = 30_000;
+/** Ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
+const SETTLE_AFTER_MS = 5000;
+const SETTLE_INTERVAL_MS = 500;
+const SETTLE_AT_ONCE = 2;
 
 export class Daemon implements Backend {
   readonly #settings: Settings;
@@ -57,6 +61,9 @@ export class Daemon implements Backend {
   readonly #timers: NodeJS.Timeout[] = [];
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
+  /** when a workload last came or went, on performance's clock */
+  #lastChange = 0;
+  #settling = false;
   #observing: Promise<Observation> | null = null;
   #conditions: readonly Condition[] = [];
   #intentError: Condition | null = null;
@@ -180,6 +187,7 @@ export class Daemon implements Backend {
     this.#timers.push(
       setInterval(() => void this.#age(), AGEING_INTERVAL_MS),
       setInterval(() => this.#watch.ask("interval"), ROUND_INTERVAL_MS),
+      setInterval(() => void this.#settle(), SETTLE_INTERVAL_MS),
     );
   }
 
@@ -210,15 +218,18 @@ export class Daemon implements Backend {
   // ---- Backend
 
   attach(request: AttachRequest) {
+    this.#lastChange = performance.now();
     return this.#attach.attach(request);
   }
   detach(id: string): Promise<void> {
+    this.#lastChange = performance.now();
     return this.#attach.detach(id);
   }
   attachments() {
     return this.#attach.list();
   }
   cni(request: CniRequest): Promise<CniReply> {
+    this.#lastChange = performance.now();
     return this.#attach.cni(request);
   }
   counters() {
@@ -316,6 +327,18 @@ export class Daemon implements Backend {
     this.#prober.setTargets(
       probeTargets(this.#reconciler.intent.networks.values(), contexts, links, (name) => this.#watch.hasCarrier(name)),
     );
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#settling || performance.now() - this.#lastChange < SETTLE_AFTER_MS) return;
+    this.#settling = true;
+    try {
+      await this.#datapath.settle(SETTLE_AT_ONCE);
+    } catch (error) {
+      this.#log.error({ error }, "a port cannot be settled; it goes on as it is");
+    } finally {
+      this.#settling = false;
+    }
   }
 
   async #age(): Promise<void> {

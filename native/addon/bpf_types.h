@@ -111,7 +111,7 @@ std::vector<TcxProgram> QueryTcx(uint32_t ifindex);
 void UpdateLink(const Object& link, const Object& program);
 void DetachLink(const Object& link);
 void AttachClsact(const Object& program, uint32_t ifindex);
-void DetachClsact(uint32_t ifindex);
+void DetachClsact(uint32_t ifindex, bool keep_qdisc);
 uint32_t QueryClsact(uint32_t ifindex);  // the program in our filter, 0 if there is none
 
 // bpf_map.cc. `keys` and `values` hold whole entries one after another.

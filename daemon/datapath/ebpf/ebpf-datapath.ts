@@ -42,6 +42,8 @@ export class EbpfDatapath implements Datapath {
   readonly #clock: TickClock;
   /** domains whose list could not be written; the next change takes them along */
   readonly #unwritten = new Set<Domain>();
+  /** ports whose program may not hang in its best form yet */
+  readonly #unsettled: Set<number>;
   readonly #locks = new KeyedLock<number>();
   readonly #listeners: ((events: readonly DatapathEvent[]) => void)[] = [];
   #ring: { close(): Promise<void> } | null = null;
@@ -63,6 +65,7 @@ export class EbpfDatapath implements Datapath {
     this.#hook = hook;
     this.rung = rung;
     this.#table = table;
+    this.#unsettled = new Set([...table.entries()].map(({ ifindex }) => ifindex));
     this.#clock = new TickClock(TICK_SHIFT, clock);
   }
 
@@ -114,6 +117,18 @@ export class EbpfDatapath implements Datapath {
     return this.#locks.run(ifindex, () => this.#removePort(ifindex));
   }
 
+  async settle(atMost: number): Promise<number> {
+    let changed = 0;
+    for (const ifindex of [...this.#unsettled]) {
+      if (changed >= atMost) break;
+      await this.#locks.run(ifindex, async () => {
+        this.#unsettled.delete(ifindex);
+        if (this.#table.get(ifindex) && (await this.#hook.settle(ifindex))) changed++;
+      });
+    }
+    return this.#unsettled.size;
+  }
+
   async #setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
     const { before, after, freshSlots, domains } = this.#table.set(ifindex, config);
     try {
@@ -128,13 +143,14 @@ export class EbpfDatapath implements Datapath {
           this.#maps.writePort(after, true),
           writeFloods(),
           this.#maps.nameLink(ifindex, after.portId),
-          this.#hook.attach(ifindex),
+          this.#hook.attach(ifindex, isWorkload(config) ? "new" : "in use"),
         ]);
       } else {
         if (freshSlots) await this.#maps.moveCounts(before, after);
-        await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex)]);
+        await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex, "in use")]);
       }
       this.#unwritten.clear();
+      this.#unsettled.add(ifindex);
     } catch (error) {
       for (const domain of domains) this.#unwritten.add(domain);
       if (!before) await this.#removePort(ifindex).catch(() => undefined);
@@ -144,6 +160,7 @@ export class EbpfDatapath implements Datapath {
   }
 
   async #removePort(ifindex: number): Promise<void> {
+    this.#unsettled.delete(ifindex);
     const removed = this.#table.remove(ifindex);
     if (!removed) {
       await this.#hook.detach(ifindex);
@@ -250,7 +267,7 @@ export class EbpfDatapath implements Datapath {
     for (const ifindex of hooked) if (!known.has(ifindex)) await this.#hook.detach(ifindex);
     if (this.#object.outdated.length > 0) {
       const links = new Set((await this.#namespace.links()).map(({ ifindex }) => ifindex));
-      for (const ifindex of known) if (links.has(ifindex)) await this.#hook.attach(ifindex);
+      for (const ifindex of known) if (links.has(ifindex)) await this.#hook.attach(ifindex, "in use");
       await retirePrograms(this.#namespace.bpf, this.#pins, this.#object.outdated);
     }
   }
@@ -285,4 +302,9 @@ export class EbpfDatapath implements Datapath {
 function sameFlood(a: FloodList | null, b: FloodList | null): boolean {
   if (!a || !b) return a === b;
   return a.untagged.join() === b.untagged.join() && a.tagged.join() === b.tagged.join();
+}
+
+/** The link of a workload was made for its port a moment ago; others were there before. */
+function isWorkload({ kind }: PortConfig): boolean {
+  return kind === "veth" || kind === "tap";
 }
