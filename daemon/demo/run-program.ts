@@ -31,7 +31,11 @@ export function runProgram(command: string, args: readonly string[], options: Pr
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
     child.on("error", (error) => reject(new Error(`cannot run ${command}: ${error.message}`, { cause: error })));
-    child.on("close", (code, signal) => resolve({ ended: signal ?? code ?? 0, ...output }));
+    child.on("close", (code, signal) => {
+      // A Ctrl-C between fork and setsid ends the child before it becomes the program: nothing was done yet.
+      if (signal === "SIGINT") resolve(runProgram(command, args, options));
+      else resolve({ ended: signal ?? code ?? 0, ...output });
+    });
     child.stdin.on("error", () => undefined); // EPIPE: it ended before it read, and its exit code says why
     child.stdin.end(options.input ?? "");
   });

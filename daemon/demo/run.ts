@@ -49,7 +49,6 @@ export async function runDemo(options: { readonly once: boolean }): Promise<numb
   }
   say("Taking the demo down.");
   await demo.dispose().catch((error: unknown) => failures.push(error));
-  for (const signal of STOPPING) process.off(signal, interrupt);
   if (failures.length > 0) throw failures[0];
   if (faults === null) return EXIT_INTERRUPTED;
   if (faults.length === 0) return 0;
