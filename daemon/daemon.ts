@@ -39,7 +39,7 @@ const FDB_MAX_AGE = 300;
 const AGEING_INTERVAL_MS = 10_000;
 /** A round now and then although nothing was reported: what makes no event (a program taken off its hook) is seen so. */
 const ROUND_INTERVAL_MS = 30_000;
-/** Ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
+/** Uplinks are pruned and ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
 const SETTLE_AFTER_MS = 5000;
 const SETTLE_INTERVAL_MS = 500;
 const SETTLE_AT_ONCE = 2;
@@ -63,6 +63,8 @@ export class Daemon implements Backend {
   httpAddress: string | null = null;
   /** when a workload last came or went, on performance's clock */
   #lastChange = 0;
+  /** the change after which uplinks were pruned last */
+  #prunedAt = 0;
   #settling = false;
   #observing: Promise<Observation> | null = null;
   #conditions: readonly Condition[] = [];
@@ -333,9 +335,13 @@ export class Daemon implements Backend {
     if (this.#settling || performance.now() - this.#lastChange < SETTLE_AFTER_MS) return;
     this.#settling = true;
     try {
+      if (this.#prunedAt < this.#lastChange) {
+        this.#prunedAt = this.#lastChange;
+        await this.#reconciler.pruneUplinks();
+      }
       await this.#datapath.settle(SETTLE_AT_ONCE);
     } catch (error) {
-      this.#log.error({ error }, "a port cannot be settled; it goes on as it is");
+      this.#log.error({ error }, "what can wait failed; the switch goes on as it is");
     } finally {
       this.#settling = false;
     }

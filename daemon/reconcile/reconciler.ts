@@ -144,6 +144,11 @@ export class Reconciler implements WorkloadPortsHost {
     });
   }
 
+  /** Takes VLANs that nobody uses any more off the uplinks. */
+  async pruneUplinks(): Promise<void> {
+    for (const name of this.#last?.compiled.contexts.keys() ?? []) await this.refreshUplink(name);
+  }
+
   observe(): Promise<Observation> {
     return observe(this.#options.namespace, this.#options.datapath);
   }
