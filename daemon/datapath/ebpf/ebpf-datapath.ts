@@ -274,7 +274,12 @@ export class EbpfDatapath implements Datapath {
 
   async #observed(entry: PortEntry): Promise<ObservedPort> {
     const { ifindex, portId, config } = entry;
-    return { ifindex, portId, config, attached: await this.#hook.isAttached(ifindex) };
+    return {
+      ifindex,
+      portId,
+      config,
+      attached: await this.#hook.isAttached(ifindex, this.#unsettled.has(ifindex) ? "new" : "in use"),
+    };
   }
 
   #floodsOf(domains: Iterable<Domain>): Map<Domain, FloodList | null> {

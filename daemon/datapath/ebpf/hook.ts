@@ -18,8 +18,8 @@ export interface Hook {
   attach(ifindex: number, link: "new" | "in use"): Promise<void>;
   /** brings it into its best form, without a gap; false if it was there already */
   settle(ifindex: number): Promise<boolean>;
-  /** true if this very program hangs on this very link */
-  isAttached(ifindex: number): Promise<boolean>;
+  /** true if this very program hangs on this very link; `link` says where it is the more likely, and is looked first */
+  isAttached(ifindex: number, link: "new" | "in use"): Promise<boolean>;
   /** harmless if it is gone */
   detach(ifindex: number): Promise<void>;
   /** interface indexes that have something of ours, those of deleted links included */
@@ -73,8 +73,9 @@ class SettlingHook implements Hook {
     return !settled || filter;
   }
 
-  async isAttached(ifindex: number): Promise<boolean> {
-    return (await this.#tcx.isAttached(ifindex)) || (await this.#filter.isAttached(ifindex));
+  async isAttached(ifindex: number, link: "new" | "in use"): Promise<boolean> {
+    const [first, second] = link === "new" ? [this.#filter, this.#tcx] : [this.#tcx, this.#filter];
+    return (await first.isAttached(ifindex)) || (await second.isAttached(ifindex));
   }
 
   async detach(ifindex: number): Promise<void> {
