@@ -20,6 +20,7 @@ import { loadIntent } from "./intent/intent.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
+import type { Intent } from "./model/resources.ts";
 import type { PortStatus, Status } from "./model/status.ts";
 import type { Condition } from "./model/target.ts";
 import { bpfObjectFile } from "./package-files.ts";
@@ -72,6 +73,8 @@ export class Daemon implements Backend {
 
   /** Resolves when the host is as wanted and attach requests can be taken. */
   static async start(settings: Settings, kernel: Kernel, log: Log): Promise<Daemon> {
+    // First what can be wrong without anything having been touched.
+    const intent = await readIntent(settings);
     const handle = settings.netns === null ? kernel.ownNetns() : kernel.openNetns(settings.netns);
     const undo: (() => unknown)[] = [() => handle.close()];
     try {
@@ -94,7 +97,7 @@ export class Daemon implements Backend {
       undo.push(() => datapath.close());
       const self = new Daemon(settings, kernel, log, handle, namespace, datapath, locks);
       undo.push(() => self.#stopWork());
-      await self.#begin();
+      await self.#begin(intent);
       return self;
     } catch (error) {
       for (const step of undo.toReversed()) await step();
@@ -178,12 +181,12 @@ export class Daemon implements Backend {
     });
   }
 
-  async #begin(): Promise<void> {
+  async #begin(intent: Intent): Promise<void> {
     for (const attachment of this.#attach.list()) {
       if (attachment.state === "ready") this.#reconciler.register(attachment);
     }
     await this.#watch.start();
-    await this.#reconciler.setIntent(await this.#loadIntent());
+    await this.#reconciler.setIntent(intent);
     await this.#afterRound();
     await this.#attach.recover();
     this.#timers.push(
@@ -196,7 +199,7 @@ export class Daemon implements Backend {
   /** Reads the intent again; what cannot be read leaves the intent as it is, and says so. */
   async reload(): Promise<void> {
     try {
-      const intent = await this.#loadIntent();
+      const intent = await readIntent(this.#settings);
       this.#intentError = null;
       await this.#reconciler.setIntent(intent);
       await this.#afterRound();
@@ -318,11 +321,6 @@ export class Daemon implements Backend {
     return { ok: reasons.length === 0, reasons };
   }
 
-  async #loadIntent() {
-    const { intent, nodeName, nodeLabels } = this.#settings;
-    return await loadIntent(intent, { nodeName, nodeLabels });
-  }
-
   async #afterRound(): Promise<void> {
     const links = await this.#namespace.links();
     const contexts = this.#reconciler.last?.compiled.contexts ?? new Map();
@@ -375,6 +373,10 @@ export class Daemon implements Backend {
   #emit(event: PortwrightEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+function readIntent({ intent, nodeName, nodeLabels }: Settings): Promise<Intent> {
+  return loadIntent(intent, { nodeName, nodeLabels });
 }
 
 type Lock = ReturnType<Kernel["lockDirectory"]>;

@@ -1,4 +1,5 @@
 /** The program portwrightd: arguments, signals, and what systemd is told. */
+import { loopbackAddress } from "./api/loopback.ts";
 import { startApi } from "./api/server.ts";
 import { Daemon } from "./daemon.ts";
 import { PortwrightError } from "./errors.ts";
@@ -22,6 +23,9 @@ async function main(): Promise<void> {
   const log = createLog({ level: settings.logLevel });
   const kernel = nativeKernel();
   const notifier = await createNotifier({ kernel, log });
+  if (settings.http !== null) loopbackAddress(settings.http.host); // refused before anything is made
+  let reload = (): void => undefined;
+  process.on("SIGHUP", () => reload()); // during the start, which reads the intent anyway, it must not kill
   const begun = performance.now();
   const daemon = await Daemon.start(settings, kernel, log);
   const api = await startApi({
@@ -66,10 +70,10 @@ async function main(): Promise<void> {
       });
     });
   }
-  process.on("SIGHUP", () => {
+  reload = () => {
     notifier.reloading();
     void daemon.reload().then(() => notifier.ready());
-  });
+  };
 }
 
 try {

@@ -5,6 +5,9 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import test from "ava";
+import { daemonArguments } from "../../daemon/demo/daemon-process.ts";
+import { Lab } from "../../daemon/demo/lab.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
 import { OOB, type TestHost, TestHost as Host } from "../support/test-host.ts";
 
@@ -120,6 +123,36 @@ test("a body of 1 MiB is refused by size", async (t) => {
   t.is(status, 413);
   t.regex(text, /REQUEST_TOO_LARGE/);
 });
+
+for (const [what, intent, http, exit, message] of [
+  ["an intent that cannot be read", "kind: [", "off", 78, /INTENT_SYNTAX/],
+  ["an HTTP address that is not loopback", OOB(), "0.0.0.0:0", 71, /HTTP_NOT_LOOPBACK/],
+] as const) {
+  test(`the daemon refuses ${what} before it makes anything`, async (t) => {
+    const lab = new Lab(nativeKernel(), `pwbi${process.pid}-${exit}`);
+    const directory = await mkdtemp("/run/pw-test-");
+    t.teardown(() => rm(directory, { recursive: true, force: true }));
+    t.teardown(() => lab.dispose());
+    const host = await lab.host("host");
+    const intentFile = join(directory, "intent.yaml");
+    await writeFile(intentFile, intent);
+    const at = (name: string): string => join(directory, name);
+    const paths = { program: daemonProgram(), intent: intentFile, netns: host.path, runDirectory: at("run") };
+    const args = daemonArguments({ ...paths, stateDirectory: at("state"), pinRoot: at("bpf") });
+    const child = spawn(process.execPath, [...args, "--http", http]);
+    let text = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    t.deepEqual(await once(child, "close"), [exit, null]);
+    t.regex(text, message);
+    t.deepEqual(await readdir(directory), ["intent.yaml"]);
+    t.deepEqual(
+      (await host.namespace.links()).map(({ name }) => name),
+      ["lo"],
+    );
+  });
+}
 
 for (const [what, intent, place] of [
   ["malformed YAML", "kind: [", /intent\.yaml:\d+:\d+: .*\[INTENT_SYNTAX\]/],
