@@ -232,7 +232,7 @@ export interface Bpf {
   attachTcx(program: BpfProgram, ifindex: number): Promise<BpfLink>;
   /** programs on the tcx ingress hook of a link, in order */
   queryTcx(ifindex: number): Promise<readonly { readonly programId: number; readonly linkId: number }[]>;
-  /** clsact + cls_bpf direct action, for kernels below 6.6. Replaces our filter (by handle 1, priority 1) in place. */
+  /** clsact + cls_bpf direct action. Replaces our filter, known by a handle of our own, in place; others' stay. */
   attachClsact(program: BpfProgram, ifindex: number): Promise<void>;
   /** ENOENT if there is none. Removing the qdisc as well costs the frames that are sent to the link in that moment. */
   detachClsact(ifindex: number, options?: { readonly keepQdisc: boolean }): Promise<void>;
