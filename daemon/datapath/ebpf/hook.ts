@@ -61,8 +61,8 @@ class SettlingHook implements Hook {
   }
 
   async attach(ifindex: number, link: "new" | "in use"): Promise<void> {
-    if (link === "in use") await this.#tcx.attach(ifindex);
-    else if (!(await this.#tcx.update(ifindex))) await this.#filter.attach(ifindex);
+    // A new link has no pin of its own; one that an older link of this index left is replaced when the port settles.
+    await (link === "new" ? this.#filter : this.#tcx).attach(ifindex);
   }
 
   /** tcx runs before filters and its verdict is final, so for a moment both hang there and no frame sees two. */
