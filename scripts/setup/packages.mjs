@@ -19,7 +19,10 @@ const RUN_GROUPS = [
 ];
 
 /** @type {readonly PackageGroup[]} */
-const TEST_GROUPS = [{ why: "to test and to measure", names: ["iperf3", "tcpdump"] }];
+const TEST_GROUPS = [
+  { why: "to test and to measure", names: ["iperf3", "tcpdump"] },
+  { why: "to test on other kernels", names: ["qemu-system-x86", "busybox-static", "kmod", "xz-utils"] },
+];
 
 /**
  * @param {number} clang
