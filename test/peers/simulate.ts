@@ -42,6 +42,7 @@ export function link(fields: Partial<Link> & Pick<Link, "ifindex" | "name">): Li
     parentBus: "",
     parentDevice: "",
     data: {},
+    memberData: {},
     stats: {
       rxPackets: 0,
       rxBytes: 0,
