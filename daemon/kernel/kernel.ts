@@ -237,7 +237,7 @@ export interface Bpf {
   attachTcx(program: BpfProgram, ifindex: number): Promise<BpfLink>;
   /** programs on the tcx ingress hook of a link, in order */
   queryTcx(ifindex: number): Promise<readonly { readonly programId: number; readonly linkId: number }[]>;
-  /** clsact + cls_bpf direct action, for kernels below 6.6. Replaces our filter (by handle 1, priority 1) in place. */
+  /** clsact + cls_bpf direct action, for kernels below 6.6. Replaces our filter (known by its handle) in place. */
   attachClsact(program: BpfProgram, ifindex: number): Promise<void>;
   detachClsact(ifindex: number): Promise<void>;
   /** id of the program in our filter; 0 if there is none */

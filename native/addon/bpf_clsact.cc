@@ -15,8 +15,9 @@ namespace pw::bpf {
 
 namespace {
 
-// Our filter: one fixed place, so that attaching again replaces it in place.
-constexpr uint32_t kHandle = 1, kPriority = 1;
+// Our filter: one fixed place, so that attaching again replaces it in place. The handle ("pw") says whose it is: others
+// take 1, or leave the choice to the kernel, which counts from 1.
+constexpr uint32_t kHandle = 0x7077, kPriority = 1;
 
 std::string Device(uint32_t ifindex) {
   return "ifindex " + std::to_string(ifindex);

@@ -83,7 +83,7 @@ export class EbpfDatapath implements Datapath {
       const [found, clock, { hook, rung }] = await Promise.all([
         maps.readPorts(),
         maps.clock(),
-        chooseHook(bpf, object.ingress, pins),
+        chooseHook(namespace, object.ingress, pins),
         maps.writeConfig({ eventRate: EVENT_RATE, learnEvents: false }),
       ]);
       const limits = { maxPorts: MAX_PORTS, maxSlots: SLOTS_MAX, maxFlood: FLOOD_MAX };

@@ -3,7 +3,7 @@
  * place by link update (no packet is lost). clsact: a filter that the kernel holds until the link or the filter goes.
  */
 import { readdir } from "node:fs/promises";
-import type { Bpf, BpfLink, BpfProgram } from "../../kernel/kernel.ts";
+import type { Bpf, BpfLink, BpfProgram, Namespace } from "../../kernel/kernel.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { Rung } from "../datapath.ts";
 import type { PinPaths } from "./pins.ts";
@@ -35,16 +35,20 @@ export async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
   }
 }
 
-export async function chooseHook(bpf: Bpf, program: BpfProgram, pins: PinPaths): Promise<{ hook: Hook; rung: Rung }> {
-  if (await hasTcx(bpf, program))
-    return { hook: new TcxHook(bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
+export async function chooseHook(
+  namespace: Pick<Namespace, "bpf" | "links">,
+  program: BpfProgram,
+  pins: PinPaths,
+): Promise<{ hook: Hook; rung: Rung }> {
+  if (await hasTcx(namespace.bpf, program))
+    return { hook: new TcxHook(namespace.bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
   return {
-    hook: new ClsactHook(bpf, program),
+    hook: new ClsactHook(namespace, program),
     rung: { name: "clsact+peer", reason: "the kernel has no tcx (Linux 6.6)" },
   };
 }
 
-class TcxHook implements Hook {
+export class TcxHook implements Hook {
   readonly #bpf: Bpf;
   readonly #program: BpfProgram;
   readonly #pins: PinPaths;
@@ -109,12 +113,14 @@ class TcxHook implements Hook {
   }
 }
 
-class ClsactHook implements Hook {
+export class ClsactHook implements Hook {
+  readonly #namespace: Pick<Namespace, "bpf" | "links">;
   readonly #bpf: Bpf;
   readonly #program: BpfProgram;
 
-  constructor(bpf: Bpf, program: BpfProgram) {
-    this.#bpf = bpf;
+  constructor(namespace: Pick<Namespace, "bpf" | "links">, program: BpfProgram) {
+    this.#namespace = namespace;
+    this.#bpf = namespace.bpf;
     this.#program = program;
   }
 
@@ -123,18 +129,30 @@ class ClsactHook implements Hook {
   }
 
   async isAttached(ifindex: number): Promise<boolean> {
-    return (await this.#bpf.queryClsact(ifindex)) === this.#program.id;
+    return (await this.#programOn(ifindex)) === this.#program.id;
   }
 
   async detach(ifindex: number): Promise<void> {
     try {
       await this.#bpf.detachClsact(ifindex);
     } catch (error) {
-      if (!isKernelError(error, "ENODEV")) throw error;
+      if (!isKernelError(error, "ENODEV") && !isKernelError(error, "ENOENT")) throw error;
     }
   }
 
-  attached(): Promise<readonly number[]> {
-    return Promise.resolve([]); // filters go with their links: nothing can be left behind
+  /** A filter goes with its link, but not with the daemon: those of links that are no ports are found by asking all. */
+  async attached(): Promise<readonly number[]> {
+    const links = await this.#namespace.links();
+    const programs = await Promise.all(links.map(({ ifindex }) => this.#programOn(ifindex)));
+    return links.filter((_, i) => programs[i] !== 0).map(({ ifindex }) => ifindex);
+  }
+
+  async #programOn(ifindex: number): Promise<number> {
+    try {
+      return await this.#bpf.queryClsact(ifindex);
+    } catch (error) {
+      if (isKernelError(error, "ENODEV")) return 0;
+      throw error;
+    }
   }
 }
