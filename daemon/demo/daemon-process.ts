@@ -27,7 +27,7 @@ export function daemonArguments(paths: DaemonPaths): string[] {
   ];
 }
 
-const START_LIMIT_MS = 20_000;
+const START_LIMIT_MS = 60_000; // under emulation a start takes many seconds
 const STOP_LIMIT_MS = 10_000;
 
 export class DaemonProcess {

@@ -116,7 +116,9 @@ test("entries of a port are set, read and removed, and bridge(8) agrees", async 
   t.deepEqual(await of(port), [tagged(10), tagged(11), tagged(12), native, bare]);
   t.deepEqual(await of(other), []);
   t.deepEqual(await vlansByTool(lab, "p0"), [
-    { vlan: 10, vlanEnd: 12 },
+    { vlan: 10 },
+    { vlan: 11 },
+    { vlan: 12 },
     { vlan: 100, flags: ["PVID", "Egress Untagged"] },
     { vlan: 200, flags: ["Egress Untagged"] },
   ]);

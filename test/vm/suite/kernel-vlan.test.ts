@@ -31,7 +31,8 @@ test("a second sub-interface with the same VLAN ID is refused in the kernel's wo
   const vlan = (name: string) => ns.createLink({ name, kind: "vlan", link: lower.ifindex, data: { id: 5 } });
   await vlan("a");
   const error = await t.throwsAsync(vlan("b"), { instanceOf: KernelError });
-  t.like(error, { code: "EEXIST", kernelText: "VLAN device already exists" });
+  t.is(error?.code, "EEXIST");
+  t.regex(error?.kernelText ?? "", /VLAN device already exists$/);
 });
 
 test("a VRF has its table, and members come and go", async (t) => {
