@@ -15,6 +15,7 @@ import { RecordFiles } from "./attach/record-files.ts";
 import { Records } from "./attach/records.ts";
 import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
 import { PortwrightError } from "./errors.ts";
+import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
 import { HostWatch } from "./host-watch.ts";
 import { loadIntent } from "./intent/intent.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
@@ -80,7 +81,8 @@ export class Daemon implements Backend {
         objectFile: bpfObjectFile(),
       });
       undo.push(() => datapath.close());
-      const self = new Daemon(settings, kernel, log, handle, namespace, datapath);
+      const features = await kernelFeatures(namespace);
+      const self = new Daemon(settings, kernel, features, log, handle, namespace, datapath);
       undo.push(() => self.#stopWork());
       await self.#begin();
       return self;
@@ -93,6 +95,7 @@ export class Daemon implements Backend {
   private constructor(
     settings: Settings,
     kernel: Kernel,
+    features: KernelFeatures,
     log: Log,
     handle: NetnsHandle,
     namespace: Namespace,
@@ -117,6 +120,7 @@ export class Daemon implements Backend {
     const { meters, registry } = this.#metrics;
     countKernelWrites(registry, namespace);
     this.#reconciler = new Reconciler({
+      bonding: features.bonding,
       namespace,
       datapath,
       log,

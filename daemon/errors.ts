@@ -32,6 +32,13 @@ export const errorTable = {
     help: "Move the address off the NIC first: frames for it would be switched, not received.",
   },
   NIC_SHARED: { status: 409, cni: 103, help: "Give each NIC to one cluster network only." },
+  NIC_AMBIGUOUS: { status: 409, cni: 103, help: "Name the NIC by something that only one has." },
+  MEMBER_KEPT: {
+    status: 409,
+    cni: 103,
+    help: "Bring up the bond's other members: the NIC leaves as soon as one of them carries traffic.",
+  },
+  BOND_OPTION_UNSUPPORTED: { status: 409, cni: 103, help: "Remove the option, or use a kernel that has it." },
   BONDING_UNSUPPORTED: { status: 409, cni: 103, help: "Name a single NIC, or use a kernel with bonding." },
   NAME_TAKEN: { status: 409, cni: 103, help: "Rename or remove the foreign object; it was left untouched." },
   TOO_MANY_SWITCHES: { status: 409, cni: 103, help: "A host carries at most 16 cluster networks." },

@@ -2,7 +2,15 @@
  * Bond options that do not go together, found before anything is touched. What the kernel would refuse, what it would
  * round, and what it would pass over in silence: each of these is a mistake of the intent. Pure.
  */
-import { type BondMode, bondOptionAliases, bondOptions, DEFAULT_MIIMON, DELAYS, MAX_TARGETS } from "./bond-options.ts";
+import {
+  type BondMode,
+  bondOptionAliases,
+  bondOptions,
+  DEFAULT_MIIMON,
+  DELAYS,
+  hasPrimary,
+  MAX_TARGETS,
+} from "./bond-options.ts";
 import { formatIp, parseIp } from "./ip.ts";
 
 /** As written, after its shape was checked: choices by name or number, switches as true, 1 or "on". */
@@ -107,7 +115,7 @@ function checkPrimary(mode: BondMode, raw: RawBondOptions, nics: readonly string
     if (raw["primaryReselect"] !== undefined) refuse(["primaryReselect"], "needs a primary");
     return;
   }
-  if (!["active-backup", "balance-tlb", "balance-alb"].includes(mode)) {
+  if (!hasPrimary(mode)) {
     refuse(["primary"], `is for active-backup, balance-tlb and balance-alb, not for mode ${mode}`);
   } else if (!nics.includes(String(primary))) {
     refuse(["primary"], `must be one of the NICs as written there (${nics.join(", ")}), not ${String(primary)}`);

@@ -187,6 +187,10 @@ export function bondOptionOf(attribute: string): BondOption | undefined {
 /** What the kernel leaves out of its report while it has its default. */
 export const ABSENT_BOND_DATA: LinkData = { primary: 0, arpIpTarget: "", nsIp6Target: "" };
 
+export function hasPrimary(mode: BondMode): boolean {
+  return (withPrimary as readonly BondMode[]).includes(mode);
+}
+
 export function needOf(attribute: string): BondNeed {
   return attribute === "mode" ? "empty" : (byAttribute.get(attribute)?.need ?? "nothing");
 }

@@ -31,6 +31,8 @@ export interface ReconcileMeters {
 }
 
 export interface ReconcilerOptions {
+  /** the kernel can make bonds */
+  readonly bonding: boolean;
   readonly namespace: Namespace;
   readonly datapath: Datapath;
   readonly log: Log;
@@ -155,7 +157,7 @@ export class Reconciler implements WorkloadPortsHost {
       intent: this.#intent,
       attachments: this.#workloads.values(),
       ...observation,
-      bonding: false,
+      bonding: this.#options.bonding,
       switchIds: observedSwitchIds(observation),
     });
     const plan = diff(compiled.target, observation);
