@@ -4,20 +4,20 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { AttachRequest, Backend, PortwrightEvent } from "./api/backend.ts";
+import type { ApplyRequest, AttachRequest, Backend, PortwrightEvent } from "./api/backend.ts";
 import { countKernelWrites } from "./api/metrics/kernel-writes.ts";
 import { createMetrics, type Metrics } from "./api/metrics/registry.ts";
 import { AttachService } from "./attach/attach-service.ts";
 import type { CniReply, CniRequest } from "./attach/cni-request.ts";
 import { DeleteQueue } from "./attach/delete-queue.ts";
 import { currentEpoch } from "./attach/epoch.ts";
-import { RecordFiles } from "./attach/record-files.ts";
+import { RecordFiles } from "./state/record-files.ts";
 import { Records } from "./attach/records.ts";
 import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
 import { PortwrightError } from "./errors.ts";
 import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
 import { HostWatch } from "./host-watch.ts";
-import { loadIntent } from "./intent/intent.ts";
+import { IntentControl } from "./intent-control.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
@@ -32,13 +32,16 @@ import { Reconciler } from "./reconcile/reconciler.ts";
 import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } from "./reconcile/report.ts";
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
 import type { Settings } from "./settings.ts";
+import { transactionHost } from "./transaction-host.ts";
 import { VERSION } from "./version.ts";
 
 /** s that an address may stay unseen before it is forgotten, and between two looks: the Linux bridge's own figures */
 const FDB_MAX_AGE = 300;
 const AGEING_INTERVAL_MS = 10_000;
-/** A round now and then although nothing was reported: what makes no event (a program taken off its hook) is seen so. */
+/** A round now and then although nothing was reported: what makes no event is seen so. */
 const ROUND_INTERVAL_MS = 30_000;
+/** Lost programs are not left to that: without one a port is dead. */
+const HOOK_INTERVAL_MS = 900;
 
 export class Daemon implements Backend {
   readonly #settings: Settings;
@@ -51,6 +54,7 @@ export class Daemon implements Backend {
   readonly #prober: Prober;
   readonly #watch: HostWatch;
   readonly #metrics: Metrics;
+  readonly #control: IntentControl;
   readonly #listeners = new Set<(event: PortwrightEvent) => void>();
   readonly #startedAt = new Date().toISOString();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -58,7 +62,6 @@ export class Daemon implements Backend {
   httpAddress: string | null = null;
   #observing: Promise<Observation> | null = null;
   #conditions: readonly Condition[] = [];
-  #intentError: Condition | null = null;
 
   /** Resolves when the host is as wanted and attach requests can be taken. */
   static async start(settings: Settings, kernel: Kernel, log: Log): Promise<Daemon> {
@@ -125,7 +128,7 @@ export class Daemon implements Backend {
       datapath,
       log,
       meters,
-      onConditions: (conditions) => this.#tellConditions(conditions),
+      onConditions: () => this.#tellConditions(this.#allConditions()),
     });
     this.#prober = new Prober({
       openSocket: (options, onFrames) => namespace.openPacketSocket(options, onFrames),
@@ -159,6 +162,19 @@ export class Daemon implements Backend {
       onEvent: (type, attachment) => this.#emit({ type, time: now(), attachment }),
       onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
     });
+    this.#control = new IntentControl({
+      host: transactionHost({
+        ...{ namespace, log, reconciler: this.#reconciler, prober: this.#prober },
+        onRound: () => this.#afterRound(),
+      }),
+      paths: settings.intent,
+      nodeName: settings.nodeName,
+      stateDirectory: settings.stateDirectory,
+      epoch: currentEpoch(handle),
+      log,
+      onRollback: (cause) => meters.countRollback(cause),
+      onConditions: () => this.#tellConditions(this.#allConditions()),
+    });
     datapath.onEvents((events) => {
       for (const event of events) this.#emit({ type: "fdb", time: now(), event });
     });
@@ -169,28 +185,18 @@ export class Daemon implements Backend {
       if (attachment.state === "ready") this.#reconciler.register(attachment);
     }
     await this.#watch.start();
-    await this.#reconciler.setIntent(await this.#loadIntent());
-    await this.#afterRound();
+    await this.#control.start();
     await this.#attach.recover();
     this.#timers.push(
       setInterval(() => void this.#age(), AGEING_INTERVAL_MS),
+      setInterval(() => void this.#lookAtHooks(), HOOK_INTERVAL_MS),
       setInterval(() => this.#watch.ask("interval"), ROUND_INTERVAL_MS),
     );
   }
 
-  /** Reads the intent again; what cannot be read leaves the intent as it is, and says so. */
-  async reload(): Promise<void> {
-    try {
-      const intent = await this.#loadIntent();
-      this.#intentError = null;
-      await this.#reconciler.setIntent(intent);
-      await this.#afterRound();
-      this.#log.info({ generation: this.#reconciler.generation.applied }, "intent read again");
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#intentError = { code: "INTENT_INVALID", object: "Intent", message };
-      this.#log.error({ error }, "the intent cannot be read; the last one stays in force");
-    }
+  /** Reads the intent's files again; what cannot be read leaves the intent as it is, and says so. */
+  reload(): Promise<void> {
+    return this.#control.reload();
   }
 
   /** What is pinned goes on switching. */
@@ -224,6 +230,21 @@ export class Daemon implements Backend {
   mapUse() {
     return this.#datapath.mapUse();
   }
+  plan(texts: ApplyRequest["texts"]) {
+    return this.#control.plan(texts);
+  }
+  apply(request: ApplyRequest) {
+    return this.#control.apply(request);
+  }
+  confirm() {
+    return this.#control.confirm();
+  }
+  rollBack() {
+    return this.#control.rollBack();
+  }
+  transaction() {
+    return this.#control.transaction();
+  }
   get metrics() {
     return this.#metrics.registry;
   }
@@ -255,6 +276,7 @@ export class Daemon implements Backend {
       clusterNetworks,
       networks: networkStatuses(facts, clusterNetworks),
       conditions: facts.conditions,
+      transaction: this.#control.status(),
     };
   }
 
@@ -288,7 +310,7 @@ export class Daemon implements Backend {
   }
 
   #allConditions(): readonly Condition[] {
-    return this.#intentError ? [this.#intentError, ...this.#conditions] : this.#conditions;
+    return [...this.#control.conditions, ...this.#reconciler.conditions];
   }
 
   #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {
@@ -297,17 +319,24 @@ export class Daemon implements Backend {
     return { ok: reasons.length === 0, reasons };
   }
 
-  async #loadIntent() {
-    const { intent, nodeName } = this.#settings;
-    return await loadIntent(intent, { nodeName, nodeLabels: {} });
-  }
-
   async #afterRound(): Promise<void> {
     const links = await this.#namespace.links();
     const contexts = this.#reconciler.last?.compiled.contexts ?? new Map();
     this.#prober.setTargets(
       probeTargets(this.#reconciler.intent.networks.values(), contexts, links, (name) => this.#watch.hasCarrier(name)),
     );
+  }
+
+  /** A program that is taken off its hook makes no event. */
+  async #lookAtHooks(): Promise<void> {
+    try {
+      const ifindexes = await this.#datapath.unhooked();
+      if (ifindexes.length === 0) return;
+      this.#log.warn({ ifindexes }, "ports have lost their program");
+      this.#watch.ask("drift");
+    } catch (error) {
+      this.#log.error({ error }, "looking for lost programs failed");
+    }
   }
 
   async #age(): Promise<void> {
@@ -321,6 +350,7 @@ export class Daemon implements Backend {
   async #stopWork(): Promise<void> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     this.#attach.close();
+    await this.#control.close();
     await this.#prober.close();
     await this.#watch.close();
   }

@@ -75,6 +75,15 @@ export const errorTable = {
   FORBIDDEN: { status: 403, cni: 999, help: "Call as root." },
   HOST_REFUSED: { status: 403, cni: 999, help: "Call by 127.0.0.1, [::1] or localhost." },
   NOT_FOUND: { status: 404, cni: 999, help: "GET /openapi.json lists what there is." },
+  // changes of intent
+  TRANSACTION_PENDING: { status: 409, cni: 999, help: "See GET /v1/transaction: confirm it or roll it back first." },
+  TRANSACTION_NONE: { status: 409, cni: 999, help: "See GET /v1/transaction; portwright apply begins a change." },
+  CHANGE_REFUSED: { status: 409, cni: 999, help: "Nothing was touched: correct the intent and apply it again." },
+  ROLLED_BACK: {
+    status: 409,
+    cni: 999,
+    help: "The last good intent is in force: correct what was said, then portwright apply.",
+  },
   // the daemon itself
   KERNEL: { status: 500, cni: 999, help: "See the kernel's text; the daemon's log has more." },
   KERNEL_TOO_OLD: { status: 500, cni: 999, help: "Use Linux 5.17 or newer with BPF." },

@@ -5,10 +5,11 @@ const FIRST_FD = 3;
 export interface PassedSockets {
   readonly cni?: number;
   readonly read?: number;
+  readonly admin?: number;
 }
 
 /**
- * By LISTEN_FDNAMES "cni" and "read"; without names, in that order. The variables are removed, so that no child takes
+ * By LISTEN_FDNAMES "cni", "read" and "admin"; without names, in that order. The variables are removed, so that no child takes
  * them for its own.
  */
 export function passedSockets(env: NodeJS.ProcessEnv, pid: number): PassedSockets {
@@ -18,10 +19,10 @@ export function passedSockets(env: NodeJS.ProcessEnv, pid: number): PassedSocket
   delete env.LISTEN_FDNAMES;
   const count = Number(LISTEN_FDS);
   if (LISTEN_PID !== String(pid) || !Number.isInteger(count) || count < 1) return {};
-  const names = LISTEN_FDNAMES === undefined ? ["cni", "read"] : LISTEN_FDNAMES.split(":");
-  const passed: { cni?: number; read?: number } = {};
+  const names = LISTEN_FDNAMES === undefined ? ["cni", "read", "admin"] : LISTEN_FDNAMES.split(":");
+  const passed: { cni?: number; read?: number; admin?: number } = {};
   for (const [index, name] of names.slice(0, count).entries()) {
-    if (name === "cni" || name === "read") passed[name] = FIRST_FD + index;
+    if (name === "cni" || name === "read" || name === "admin") passed[name] = FIRST_FD + index;
   }
   return passed;
 }

@@ -8,7 +8,7 @@ import type { Attachment } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
 import { Limiter } from "../async/limiter.ts";
-import type { RecordFiles } from "./record-files.ts";
+import type { RecordFiles } from "../state/record-files.ts";
 
 /** A CNI request as it came: what undoing its IPAM part needs. */
 export interface CniCall {

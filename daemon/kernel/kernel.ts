@@ -242,6 +242,8 @@ export interface Bpf {
   detachClsact(ifindex: number): Promise<void>;
   /** id of the program in our filter; 0 if there is none */
   queryClsact(ifindex: number): Promise<number>;
+  /** Of these links, the ones whose ingress hook lacks the program, in one crossing. Links that are gone are not told. */
+  linksWithout(hook: "tcx" | "clsact", program: BpfProgram, ifindexes: readonly number[]): Promise<readonly number[]>;
   /**
    * Takes the program off its hook now. Without it that happens some time after the last pin and descriptor have gone:
    * the kernel frees a link from a work queue (bpf_link_put).

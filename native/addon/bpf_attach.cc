@@ -66,6 +66,27 @@ std::vector<TcxProgram> QueryTcx(uint32_t ifindex) {
   }
 }
 
+// Of these links, the ones whose ingress hook lacks the program. One call for all, for it is made every second: no event
+// tells of a program that was taken off its hook. A link that is gone is not among them: that has an event.
+std::vector<uint32_t> LinksWithout(HookKind hook, uint32_t program_id, const std::vector<uint32_t>& ifindexes) {
+  std::vector<uint32_t> out;
+  for (uint32_t ifindex : ifindexes) {
+    bool there = false;
+    try {
+      if (hook == HookKind::kClsact) {
+        there = QueryClsact(ifindex) == program_id;
+      } else {
+        for (const TcxProgram& program : QueryTcx(ifindex)) there |= program.program_id == program_id;
+      }
+    } catch (const KernelError& error) {
+      if (error.err != ENODEV) throw;
+      there = true;
+    }
+    if (!there) out.push_back(ifindex);
+  }
+  return out;
+}
+
 void UpdateLink(const Object& link, const Object& program) {
   // ENOLINK: the device is gone (tcx_link_update).
   if (int err = bpf_link_update(link.fd(), program.fd(), nullptr); err < 0) {

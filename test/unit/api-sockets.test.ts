@@ -27,6 +27,7 @@ test("sockets and their directory have the modes of their surface, whatever the 
   t.is(mode(runDirectory), 0o750);
   t.is(mode(api.addresses.cni), 0o600);
   t.is(mode(api.addresses.read), 0o660);
+  t.is(mode(api.addresses.admin), 0o600);
   t.is(process.umask(), 0);
 });
 
@@ -184,13 +185,15 @@ test("sockets passed by systemd are told by name, or by order, and only to the p
 
 test("a daemon started by socket activation answers on the passed sockets and leaves their files in place", async (t) => {
   const directory = privateDirectory(t);
-  const sockets = { cni: path.join(directory, "cni.sock"), read: path.join(directory, "read.sock") };
+  const at = (name: string) => path.join(directory, name);
+  const sockets = { cni: at("cni.sock"), read: at("read.sock"), admin: at("admin.sock") };
   const child = spawn(
     "systemd-socket-activate",
     [
       `--listen=${sockets.cni}`,
       `--listen=${sockets.read}`,
-      "--fdname=cni:read",
+      `--listen=${sockets.admin}`,
+      "--fdname=cni:read:admin",
       "-E",
       "PATH",
       process.execPath,
@@ -205,6 +208,7 @@ test("a daemon started by socket activation answers on the passed sockets and le
   t.is((await cni("GET", "/v1/attachments")).status, 200);
   t.is((await read("GET", "/healthz")).status, 200);
   t.is((await read("GET", "/v1/status")).json.version, "0.1.0");
+  t.is((await client({ socketPath: sockets.admin })("GET", "/v1/plan")).status, 200);
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   child.stdin.end();
   t.is(await ended, 0);

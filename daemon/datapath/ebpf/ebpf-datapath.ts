@@ -108,6 +108,15 @@ export class EbpfDatapath implements Datapath {
     return entry && entry.ifindex === ifindex ? await this.#observed(entry) : null;
   }
 
+  async unhooked(): Promise<readonly number[]> {
+    const settled = (): number[] =>
+      [...this.#table.entries()].map(({ ifindex }) => ifindex).filter((ifindex) => !this.#locks.isHeld(ifindex));
+    const missing = await this.#hook.missing(settled());
+    if (missing.length === 0) return missing;
+    const still = new Set(settled()); // one that was being removed meanwhile lacks it by intent
+    return missing.filter((ifindex) => still.has(ifindex));
+  }
+
   /** A round and an attach may want the same port at the same time: one after the other. */
   setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
     return this.#locks.run(ifindex, () => this.#setPort(ifindex, config));

@@ -13,6 +13,8 @@ export interface Hook {
   attach(ifindex: number): Promise<void>;
   /** true if this very program hangs on this very link */
   isAttached(ifindex: number): Promise<boolean>;
+  /** which of these links lack this very program; cheap, for it is asked every second */
+  missing(ifindexes: readonly number[]): Promise<readonly number[]>;
   /** harmless if it is gone */
   detach(ifindex: number): Promise<void>;
   /** interface indexes that have something of ours, those of deleted links included */
@@ -88,6 +90,10 @@ export class TcxHook implements Hook {
     return link.ifindex === ifindex && link.programId === this.#program.id;
   }
 
+  missing(ifindexes: readonly number[]): Promise<readonly number[]> {
+    return this.#bpf.linksWithout("tcx", this.#program, ifindexes);
+  }
+
   async detach(ifindex: number): Promise<void> {
     const link = await this.#open(ifindex);
     if (!link) return;
@@ -130,6 +136,10 @@ export class ClsactHook implements Hook {
 
   async isAttached(ifindex: number): Promise<boolean> {
     return (await this.#programOn(ifindex)) === this.#program.id;
+  }
+
+  missing(ifindexes: readonly number[]): Promise<readonly number[]> {
+    return this.#bpf.linksWithout("clsact", this.#program, ifindexes);
   }
 
   async detach(ifindex: number): Promise<void> {
