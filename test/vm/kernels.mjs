@@ -24,7 +24,7 @@ export const SERIES = [
   {
     name: "6.12",
     why: "tcx; redirect_peer leaves the packet type",
-    packages: /^linux-image-6\.12\.\d+(\+deb\d+)?-amd64$/,
+    packages: /^linux-image-6\.12\.\d+(\+\w+)?-amd64$/,
   },
 ];
 

@@ -46,9 +46,20 @@ const LIMIT_MS = 900_000;
 export async function* runInVms(files) {
   // Comma-separated, to try one of them: PORTWRIGHT_VM_KERNELS=6.1
   const chosen = process.env.PORTWRIGHT_VM_KERNELS?.split(",");
-  await bundle(files, BUNDLES);
-  for (const series of SERIES) {
-    if (chosen === undefined || chosen.includes(series.name)) yield* runInVm(series);
+  // Ctrl-C ends QEMU, which gets it too; there is no sense in booting the next one then.
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+  };
+  process.once("SIGINT", interrupt);
+  try {
+    await bundle(files, BUNDLES);
+    for (const series of SERIES) {
+      if (interrupted) return;
+      if (chosen === undefined || chosen.includes(series.name)) yield* runInVm(series);
+    }
+  } finally {
+    process.off("SIGINT", interrupt);
   }
 }
 
