@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 
 const MEMORY_MB = 2048;
 const CONSOLE_LINES = 40;
+/** those that Node does not turn into anything by itself */
+const DEADLY = /** @type {const} */ (["SIGTERM", "SIGHUP"]);
 
 /**
  * @typedef {object} Machine
@@ -42,6 +44,12 @@ export async function* boot(machine) {
     stdio: ["pipe", "pipe", "pipe"],
   });
   const closed = once(child, "close");
+  // QEMU would outlive a harness that is ended by a signal.
+  const die = (/** @type {NodeJS.Signals} */ signal) => {
+    child.kill("SIGKILL");
+    process.kill(process.pid, signal);
+  };
+  for (const signal of DEADLY) process.once(signal, die);
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text) => {
     complaint = (complaint + text).slice(-4000);
@@ -65,6 +73,7 @@ export async function* boot(machine) {
   } finally {
     clearTimeout(limit);
     clearTimeout(silence);
+    for (const signal of DEADLY) process.off(signal, die);
     child.kill("SIGKILL");
   }
   if (why !== undefined) throw new MachineError(why, machine.console);

@@ -19,12 +19,12 @@ export const SHARED_FILES = [
   "test/bpf/switch-tcp.test.ts",
   "test/bpf/switch-wire.test.ts",
   "test/netns/datapath.test.ts",
+  "test/netns/hook.test.ts",
   "test/netns/kernel-addresses.test.ts",
   "test/netns/kernel-bpf-link.test.ts",
   "test/netns/kernel-bpf.test.ts",
   "test/netns/kernel-delete.test.ts",
   "test/netns/kernel-events.test.ts",
-  "test/netns/kernel-host.test.ts",
   "test/netns/kernel-links.test.ts",
   "test/netns/kernel-namespace.test.ts",
   "test/netns/kernel-packet.test.ts",
@@ -33,6 +33,9 @@ export const SHARED_FILES = [
   "test/netns/two-switches.test.ts",
   "test/netns/wire.test.ts",
 ];
+
+/** Titles of tests that are long and no different from kernel to kernel. */
+const LEFT_OUT = ["*500 cycles of maps*"];
 
 const WORK = path.join(ROOT, "build/vm");
 const BUNDLES = path.join(WORK, "tests");
@@ -134,13 +137,14 @@ function job() {
     HOME: os.homedir(),
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     LANG: "C.UTF-8",
-    PORTWRIGHT_VM: "1",
+    PORTWRIGHT_TEST_PATIENCE: "4",
   };
   const words = [
     ...["timeout", "-s", "KILL", String(LIMIT_MS / 1000), "chroot", "/root"],
     ...["/usr/bin/env", "-i", "-C", BUNDLES],
     ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     ...[process.execPath, path.join(ROOT, "node_modules/ava/entrypoints/cli.mjs"), "--tap", "--concurrency=2"],
+    ...LEFT_OUT.map((title) => `--match=!${title}`),
   ];
   return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
 }
