@@ -82,7 +82,9 @@ async function filter(t: ExecutionContext, data: LinkData = { vlanDefaultPvid: 0
   for (const name of ["p0", "p1"])
     ports.push((await ns.createLink({ name, kind: "dummy", master: bridge.ifindex })).ifindex);
   const of = async (ifindex: number) =>
-    (await ns.bridgeVlans()).filter((one) => one.ifindex === ifindex).map(({ ifindex: _, ...vlan }) => vlan);
+    (await ns.bridgeVlans())
+      .filter((one) => one.ifindex === ifindex)
+      .map(({ vid, pvid, untagged }) => ({ vid, pvid, untagged }));
   return { lab, bridge: bridge.ifindex, ports, of };
 }
 
