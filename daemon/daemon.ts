@@ -42,6 +42,10 @@ const AGEING_INTERVAL_MS = 10_000;
 const ROUND_INTERVAL_MS = 30_000;
 /** Lost programs are not left to that: without one a port is dead. */
 const HOOK_INTERVAL_MS = 900;
+/** Uplinks are pruned and ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
+const SETTLE_AFTER_MS = 5000;
+const SETTLE_INTERVAL_MS = 500;
+const SETTLE_AT_ONCE = 2;
 
 export class Daemon implements Backend {
   readonly #settings: Settings;
@@ -49,6 +53,7 @@ export class Daemon implements Backend {
   readonly #handle: NetnsHandle;
   readonly #namespace: Namespace;
   readonly #datapath: EbpfDatapath;
+  readonly #locks: readonly Lock[];
   readonly #reconciler: Reconciler;
   readonly #attach: AttachService;
   readonly #prober: Prober;
@@ -60,6 +65,11 @@ export class Daemon implements Backend {
   readonly #timers: NodeJS.Timeout[] = [];
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
+  /** when a workload last came or went, on performance's clock */
+  #lastChange = 0;
+  /** the change after which uplinks were pruned last */
+  #prunedAt = 0;
+  #settling = false;
   #observing: Promise<Observation> | null = null;
   #conditions: readonly Condition[] = [];
 
@@ -71,10 +81,11 @@ export class Daemon implements Backend {
       preparePinRoot(kernel, settings.pinRoot);
       mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
       // Before anything is changed: a second daemon would undo what the first one is about to do.
-      for (const directory of [settings.stateDirectory, settings.pinRoot]) {
+      const locks = [settings.stateDirectory, settings.pinRoot].map((directory) => {
         const lock = lockOrRefuse(kernel, directory);
         undo.push(() => lock.release());
-      }
+        return lock;
+      });
       const namespace = await kernel.enter(handle);
       undo.push(() => namespace.close());
       const datapath = await EbpfDatapath.open({
@@ -85,7 +96,7 @@ export class Daemon implements Backend {
       });
       undo.push(() => datapath.close());
       const features = await kernelFeatures(namespace);
-      const self = new Daemon(settings, kernel, features, log, handle, namespace, datapath);
+      const self = new Daemon(settings, kernel, features, log, handle, namespace, datapath, locks);
       undo.push(() => self.#stopWork());
       await self.#begin();
       return self;
@@ -103,12 +114,14 @@ export class Daemon implements Backend {
     handle: NetnsHandle,
     namespace: Namespace,
     datapath: EbpfDatapath,
+    locks: readonly Lock[],
   ) {
     this.#settings = settings;
     this.#log = log;
     this.#handle = handle;
     this.#namespace = namespace;
     this.#datapath = datapath;
+    this.#locks = locks;
     this.#metrics = createMetrics({
       sources: {
         counters: () => this.counters(),
@@ -159,7 +172,11 @@ export class Daemon implements Backend {
       intent: () => this.#reconciler.intent,
       epoch: currentEpoch(handle),
       log,
-      onEvent: (type, attachment) => this.#emit({ type, time: now(), attachment }),
+      onEvent: (type, attachment) => {
+        this.#emit({ type, time: now(), attachment });
+        // What was wrong with it is over: say so now, not at the next look.
+        if (this.#conditions.some(({ object }) => object === `Attachment/${attachment.id}`)) this.#watch.ask(type);
+      },
       onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
     });
     this.#control = new IntentControl({
@@ -169,6 +186,7 @@ export class Daemon implements Backend {
       }),
       paths: settings.intent,
       nodeName: settings.nodeName,
+      nodeLabels: settings.nodeLabels,
       stateDirectory: settings.stateDirectory,
       epoch: currentEpoch(handle),
       log,
@@ -191,6 +209,7 @@ export class Daemon implements Backend {
       setInterval(() => void this.#age(), AGEING_INTERVAL_MS),
       setInterval(() => void this.#lookAtHooks(), HOOK_INTERVAL_MS),
       setInterval(() => this.#watch.ask("interval"), ROUND_INTERVAL_MS),
+      setInterval(() => void this.#settle(), SETTLE_INTERVAL_MS),
     );
   }
 
@@ -204,21 +223,25 @@ export class Daemon implements Backend {
     await this.#stopWork();
     await this.#datapath.close();
     await this.#namespace.close();
+    for (const lock of this.#locks) lock.release();
     this.#handle.close();
   }
 
   // ---- Backend
 
   attach(request: AttachRequest) {
+    this.#lastChange = performance.now();
     return this.#attach.attach(request);
   }
   detach(id: string): Promise<void> {
+    this.#lastChange = performance.now();
     return this.#attach.detach(id);
   }
   attachments() {
     return this.#attach.list();
   }
   cni(request: CniRequest): Promise<CniReply> {
+    this.#lastChange = performance.now();
     return this.#attach.cni(request);
   }
   counters() {
@@ -315,7 +338,9 @@ export class Daemon implements Backend {
 
   #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {
     if (!this.#reconciler.last) return { ok: false, reasons: ["the first round is not done"] };
-    const reasons = conditions.map(({ object, message }) => `${object}: ${message}`);
+    // A workload that died without a DEL is the runtime's to clean up; the host serves all others.
+    const own = conditions.filter(({ object }) => !object.startsWith("Attachment/"));
+    const reasons = own.map(({ object, message }) => `${object}: ${message}`);
     return { ok: reasons.length === 0, reasons };
   }
 
@@ -336,6 +361,22 @@ export class Daemon implements Backend {
       this.#watch.ask("drift");
     } catch (error) {
       this.#log.error({ error }, "looking for lost programs failed");
+    }
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#settling || performance.now() - this.#lastChange < SETTLE_AFTER_MS) return;
+    this.#settling = true;
+    try {
+      if (this.#prunedAt < this.#lastChange) {
+        this.#prunedAt = this.#lastChange;
+        await this.#reconciler.pruneUplinks();
+      }
+      await this.#datapath.settle(SETTLE_AT_ONCE);
+    } catch (error) {
+      this.#log.error({ error }, "what can wait failed; the switch goes on as it is");
+    } finally {
+      this.#settling = false;
     }
   }
 
@@ -370,7 +411,9 @@ export class Daemon implements Backend {
   }
 }
 
-function lockOrRefuse(kernel: Kernel, directory: string): { release(): void } {
+type Lock = ReturnType<Kernel["lockDirectory"]>;
+
+function lockOrRefuse(kernel: Kernel, directory: string): Lock {
   try {
     return kernel.lockDirectory(directory);
   } catch (error) {

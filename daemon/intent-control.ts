@@ -23,6 +23,7 @@ export interface IntentControlOptions {
   /** files and directories */
   readonly paths: readonly string[];
   readonly nodeName: string;
+  readonly nodeLabels: Readonly<Record<string, string>>;
   readonly stateDirectory: string;
   readonly epoch: string;
   readonly log: Log;
@@ -236,7 +237,8 @@ export class IntentControl {
   }
 
   #parse({ texts }: Pick<Sources, "texts">, errors: readonly PortwrightError[] = []): Intent {
-    return intentOf(texts, { nodeName: this.#options.nodeName, nodeLabels: {} }, errors);
+    const { nodeName, nodeLabels } = this.#options;
+    return intentOf(texts, { nodeName, nodeLabels }, errors);
   }
 
   /** null: this version does not take what another one took */

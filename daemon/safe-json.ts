@@ -5,6 +5,12 @@
 import { type ErrorCode, PortwrightError } from "./errors.ts";
 import { messageOf } from "./thrown.ts";
 
+export type JsonObject = { readonly [key: string]: unknown };
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Lists and objects one inside the other; also of YAML. */
 export const MAX_DEPTH = 32;
 /** They reach into JavaScript's own machinery once an object is copied or merged. */

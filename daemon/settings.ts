@@ -14,6 +14,8 @@ export interface Settings {
   /** null: no HTTP listener */
   readonly http: { readonly host: string; readonly port: number } | null;
   readonly nodeName: string;
+  /** what node selectors see besides the name */
+  readonly nodeLabels: Readonly<Record<string, string>>;
   readonly logLevel: string;
 }
 
@@ -28,6 +30,7 @@ usage: portwrightd [options]
   --pin-dir DIR       pinned maps and programs, on a bpffs                    (/sys/fs/bpf/portwright)
   --http ADDRESS      loopback address for metrics, health, debug; or "off"   (127.0.0.1:9469)
   --node-name NAME    this host's name in node selectors                      (the host name)
+  --node-label K=V    label of this host for node selectors; may be given several times
   --log-level LEVEL   trace, debug, info, warn or error                       (info)
   --version, --help
 
@@ -60,8 +63,19 @@ export function parseSettings(argv: readonly string[]): Settings | "help" | "ver
     pinRoot: values["pin-dir"],
     http,
     nodeName: values["node-name"] ?? hostname(),
+    nodeLabels: parseLabels(values["node-label"] ?? []),
     logLevel,
   };
+}
+
+function parseLabels(texts: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf("=");
+      if (at <= 0) throw new UsageError(`--node-label ${text}: give KEY=VALUE`);
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
 }
 
 /** "127.0.0.1:9469", "[::1]:0", "localhost:9469"; that it is the loopback is for the listener to check */
@@ -86,6 +100,7 @@ function parse(argv: readonly string[]) {
         "pin-dir": { type: "string", default: "/sys/fs/bpf/portwright" },
         http: { type: "string", default: "127.0.0.1:9469" },
         "node-name": { type: "string" },
+        "node-label": { type: "string", multiple: true },
         "log-level": { type: "string", default: "info" },
         version: { type: "boolean", default: false },
         help: { type: "boolean", default: false },

@@ -17,9 +17,11 @@ const count = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 let interrupted = false;
 // The terminal's Ctrl-C reaches the runner of the suite too: it is given the time to let tests clean up.
-process.on("SIGINT", () => {
-  interrupted = true;
-});
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    interrupted = true;
+  });
+}
 
 for (const { suite, files } of chosen()) {
   if (interrupted) break;

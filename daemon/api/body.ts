@@ -5,10 +5,9 @@
 import type { Readable } from "node:stream";
 import { PortwrightError } from "../errors.ts";
 
-export const MAX_BODY = 256 * 1024;
 const MAX_DISCARDED = 8 * 1024 * 1024;
 
-export async function readBody(stream: Readable, limit = MAX_BODY): Promise<Buffer> {
+export async function readBody(stream: Readable, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of stream as AsyncIterable<Buffer>) {

@@ -3,7 +3,7 @@
  * sockets passed by systemd, and the loopback TCP port.
  */
 import { fstatSync, lstatSync, unlinkSync } from "node:fs";
-import { connect, type Server } from "node:net";
+import { type AddressInfo, connect, type Server } from "node:net";
 import path from "node:path";
 import { PortwrightError } from "../errors.ts";
 import { codeOf } from "../thrown.ts";
@@ -34,12 +34,13 @@ export async function listenOnPath(server: Server, socketPath: string, mode: 0o6
   return socketPath;
 }
 
-/** A socket that systemd made and bound (sd_listen_fds(3)). fastify's own listen() fails on these. */
+/** A unix or TCP socket that systemd made and bound (sd_listen_fds(3)). fastify's own listen() fails on these. */
 export async function listenOnDescriptor(server: Server, fd: number): Promise<string> {
   if (!fstatSync(fd).isSocket()) throw new PortwrightError("INTERNAL", `descriptor ${fd} from systemd is not a socket`);
   server.listen({ fd });
   await listening(server);
   const address = server.address();
+  if (address !== null && typeof address === "object" && "port" in address) return urlOf(address);
   return typeof address === "string" ? address : `fd:${fd}`;
 }
 
@@ -55,9 +56,11 @@ export async function listenOnPort(server: Server, host: string, port: number): 
   }
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a TCP server has no TCP address");
-  return address.family === "IPv6"
-    ? `http://[${address.address}]:${address.port}`
-    : `http://${address.address}:${address.port}`;
+  return urlOf(address);
+}
+
+function urlOf({ family, address, port }: AddressInfo): string {
+  return family === "IPv6" ? `http://[${address}]:${port}` : `http://${address}:${port}`;
 }
 
 /** After a kill -9 the file stays and bind(2) fails. Only a socket of ours that nobody answers on is removed. */

@@ -18,7 +18,7 @@ import type { RejectReason } from "./reject.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { attachmentListRoute, attachRoutes } from "./routes/attachments.ts";
 import { cniRoute } from "./routes/cni.ts";
-import { type DebugExtras, debugRoutes } from "./routes/debug.ts";
+import { debugRoutes } from "./routes/debug.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes, metricsRoute, openApiRoute } from "./routes/health.ts";
 import { readRoutes } from "./routes/read.ts";
@@ -32,7 +32,6 @@ export interface ApiOptions {
   readonly http: { readonly host: string; readonly port: number } | null;
   readonly log: Log;
   readonly version?: string;
-  readonly debugExtras?: DebugExtras;
   /** user ids that may use the attach and admin sockets; default root */
   readonly allowedUids?: readonly number[];
   /** feeds portwright_api_rejected_total */
@@ -77,7 +76,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       cni: await listenOnUnix(attach.app, passed.cni, at("cni.sock"), 0o600),
       read: await listenOnUnix(read.app, passed.read, at("read.sock"), 0o660),
       admin: await listenOnUnix(admin.app, passed.admin, at("admin.sock"), 0o600),
-      http: host === null ? null : await listenOnPort(web.app.server, host, options.http?.port ?? 0),
+      http: host === null ? null : await listenHttp(web.app, passed.http, host, options.http?.port ?? 0),
     };
     options.log.info(addresses, "API listens");
     return { addresses, close };
@@ -145,7 +144,7 @@ async function httpSurface(options: ApiOptions): Promise<Surface> {
   const { app } = surface;
   metricsRoute(app, options.backend);
   healthRoutes(app, options.backend);
-  debugRoutes(app, options.backend, options.debugExtras ?? {});
+  debugRoutes(app, options.backend);
   openApiRoute(app);
   return surface;
 }
@@ -158,6 +157,16 @@ async function createSurface(options: ApiOptions, defaults: Limits, title: strin
   const version = options.version ?? "1";
   const app = await createApp({ title, version, limits, log, onRejected, ...(admit && { admit }) });
   return { app, limits, streams: new EventStreams(options.backend, { limits, log, onRejected }) };
+}
+
+/** What systemd bound is held to loopback as well. */
+async function listenHttp(app: App, fd: number | undefined, host: string, port: number): Promise<string> {
+  if (fd === undefined) return await listenOnPort(app.server, host, port);
+  const url = await listenOnDescriptor(app.server, fd);
+  const bound = /^http:\/\/\[?([^\]]+?)\]?:\d+$/.exec(url)?.[1];
+  if (bound === undefined) throw new PortwrightError("HTTP_NOT_LOOPBACK", `the socket "http" from systemd is ${url}`);
+  loopbackAddress(bound);
+  return url;
 }
 
 function listenOnUnix(app: App, fd: number | undefined, socketPath: string, mode: 0o600 | 0o660): Promise<string> {

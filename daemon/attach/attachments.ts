@@ -15,8 +15,7 @@ import {
   checkContainer,
   configureContainer,
 } from "./container.ts";
-import type { PortOptions } from "./netconf.ts";
-import type { MadePort, PortMaker } from "./port-maker.ts";
+import type { MadePort, PortMaker, PortOptions } from "./port-maker.ts";
 import type { AttachmentRecord, CniCall, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
 

@@ -4,7 +4,7 @@ import { isKernelError } from "../kernel/kernel-error.ts";
 import { messageOf } from "../thrown.ts";
 import type { CniReply } from "./cni-request.ts";
 import { IpamError } from "./ipam.ts";
-import { type CniVersion, cniVersions, isCniVersion } from "./version.ts";
+import { type CniVersion, isCniVersion, LATEST } from "./version.ts";
 
 export function toPortwrightError(error: unknown): PortwrightError {
   if (error instanceof PortwrightError) return error;
@@ -26,5 +26,5 @@ export function versionForError(stdin: string): CniVersion {
   } catch {
     // what is wrong with it is told elsewhere
   }
-  return cniVersions[cniVersions.length - 1] as CniVersion;
+  return LATEST;
 }

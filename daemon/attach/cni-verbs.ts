@@ -5,7 +5,7 @@ import type { PortVlans } from "../model/port.ts";
 import type { Intent } from "../model/resources.ts";
 import { type Addressing, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import type { CniRequest } from "./cni-request.ts";
-import type { JsonObject } from "./decode.ts";
+import type { JsonObject } from "../safe-json.ts";
 import { type CniEnvironment, parseEnvironment } from "./environment.ts";
 import type { Addresses, IpamCall } from "./ipam.ts";
 import { decodeNetConf, looseNetConf, type NetConf, parseNetConf } from "./netconf.ts";

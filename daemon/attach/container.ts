@@ -20,13 +20,15 @@ export function attachmentIps(result: Pick<CniResult, "ips">): readonly Attachme
   return result.ips.map(({ address, gateway }) => ({ ...requireCidr(address), ...(gateway ? { gateway } : {}) }));
 }
 
-/** A route without a gateway of its own goes by the gateway of the first address of its family. */
 export function attachmentRoutes(result: Pick<CniResult, "ips" | "routes">): readonly AttachmentRoute[] {
-  return result.routes.map((route) => {
-    const cidr = requireCidr(route.dst);
-    const gateway = route.gw ?? gatewayFor(familyOf(cidr.address), result.ips);
-    return { destination: cidr.address, prefixLength: cidr.prefixLength, ...(gateway ? { gateway } : {}) };
-  });
+  return result.routes.map((route) => attachmentRoute(route, result.ips));
+}
+
+/** A route without a gateway of its own goes by the gateway of the first address of its family. */
+function attachmentRoute(route: CniRoute, ips: readonly CniIp[]): AttachmentRoute {
+  const cidr = requireCidr(route.dst);
+  const gateway = route.gw ?? gatewayFor(familyOf(cidr.address), ips);
+  return { destination: cidr.address, prefixLength: cidr.prefixLength, ...(gateway ? { gateway } : {}) };
 }
 
 /** Sets addresses, then routes. All is handed to the namespace's thread at once: it keeps the order. */
@@ -55,14 +57,13 @@ export async function configureContainer(
 }
 
 function routeSpecs(ifindex: number, result: Pick<CniResult, "ips" | "routes">): readonly RouteSpec[] {
-  const resolved = attachmentRoutes(result);
-  return result.routes.map((route, i) => {
+  return result.routes.map((route) => {
     if (route.advmss !== undefined)
       throw new PortwrightError(
         "IPAM_FAILED",
         `route ${route.dst} of the IPAM result has advmss, which is not supported`,
       );
-    const spec = { ...(resolved[i] as AttachmentRoute), ifindex, ...routeExtras(route) };
+    const spec = { ...attachmentRoute(route, result.ips), ifindex, ...routeExtras(route) };
     return spec.gateway === undefined && spec.scope === undefined && familyOf(spec.destination) === 4
       ? { ...spec, scope: RT_SCOPE_LINK }
       : spec;

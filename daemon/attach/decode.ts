@@ -3,19 +3,13 @@
  * null means absent.
  */
 import { PortwrightError, type ErrorCode } from "../errors.ts";
-import { parseJson } from "../safe-json.ts";
-
-export type JsonObject = { readonly [key: string]: unknown };
+import { isObject, type JsonObject, parseJson } from "../safe-json.ts";
 
 /** `what`: the text's name in messages, such as "the network configuration". */
 export function parseJsonObject(text: string, what: string, code: ErrorCode): JsonObject {
   const value = parseJson(text, what, code);
   if (!isObject(value)) throw new PortwrightError(code, `${what} is not a JSON object`);
   return value;
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Reads the members of one object; `path` is where it stands, for messages. */

@@ -6,7 +6,8 @@ import { execFile, type ExecFileException } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
-import { Fields, isObject, parseJsonObject } from "./decode.ts";
+import { isObject } from "../safe-json.ts";
+import { Fields, parseJsonObject } from "./decode.ts";
 import { Limiter } from "../async/limiter.ts";
 import { type CniResult, parseResult } from "./result.ts";
 

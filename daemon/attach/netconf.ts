@@ -7,23 +7,12 @@ import { stationMac } from "../model/mac.ts";
 import type { PortVlans } from "../model/port.ts";
 import { bridgeName, type Intent, type Network } from "../model/resources.ts";
 import { VlanSet } from "../model/vlan-set.ts";
-import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
+import { isObject, type JsonObject } from "../safe-json.ts";
+import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
+import type { PortOptions } from "./port-maker.ts";
 import { type CniDns, type CniResult, parseDns, parseResult } from "./result.ts";
 import { type CniVersion, requireVersion } from "./version.ts";
-
-/** What the port shall be. */
-export interface PortOptions {
-  readonly clusterNetwork: string;
-  readonly network: string;
-  readonly vlans: PortVlans;
-  readonly isolated: boolean;
-  readonly fdbLimit: number;
-  /** empty: chosen by the port's maker */
-  readonly mac: string;
-  /** 0: the cluster network's */
-  readonly mtu: number;
-}
 
 export interface NetConf {
   readonly cniVersion: CniVersion;

@@ -3,15 +3,9 @@ import type { Attachment } from "../model/attachment.ts";
 import type { PortVlans } from "../model/port.ts";
 import type { Namespace, NetnsHandle } from "../kernel/kernel.ts";
 
-export interface PortRequest {
-  readonly id: string;
-  readonly containerId: string;
-  readonly interface: string;
-  readonly netns: NetnsHandle;
-  /** the same namespace, entered; the caller closes it */
-  readonly container: Promise<Namespace>;
-  readonly netnsPath: string;
-  /** its switch; BRIDGE_UNKNOWN or UPLINK_NOT_READY if it cannot be had */
+/** What the port shall be. */
+export interface PortOptions {
+  /** its switch; BRIDGE_UNKNOWN if there is none */
   readonly clusterNetwork: string;
   readonly network: string;
   readonly vlans: PortVlans;
@@ -21,6 +15,16 @@ export interface PortRequest {
   readonly mac: string;
   /** 0: the cluster network's */
   readonly mtu: number;
+}
+
+export interface PortRequest extends PortOptions {
+  readonly id: string;
+  readonly containerId: string;
+  readonly interface: string;
+  readonly netns: NetnsHandle;
+  /** the same namespace, entered; the caller closes it */
+  readonly container: Promise<Namespace>;
+  readonly netnsPath: string;
 }
 
 export interface MadePort {

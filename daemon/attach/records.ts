@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { PortwrightError } from "../errors.ts";
 import type { Attachment } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
-import { Fields, isObject, type JsonObject, parseJsonObject } from "./decode.ts";
+import { isObject, type JsonObject } from "../safe-json.ts";
+import { Fields, parseJsonObject } from "./decode.ts";
 import { Limiter } from "../async/limiter.ts";
 import type { RecordFiles } from "../state/record-files.ts";
 
@@ -39,7 +40,7 @@ export function decodeRecord(text: string): AttachmentRecord {
   if (!isObject(file.record) || !isObject(file.record.attachment)) throw corrupt("it holds no attachment");
   // Parsing and writing keep the order of keys, so the text is what was summed.
   if (file.checksum !== checksum(JSON.stringify(file.record))) throw corrupt("its checksum does not match");
-  const record = file.record as unknown as AttachmentRecord;
+  const record = file.record as unknown as AttachmentRecord; // by the checksum, encodeRecord wrote it
   return { ...record, attachment: { ...record.attachment, vlans: decodeVlans(file.record.attachment) } };
 }
 

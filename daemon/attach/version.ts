@@ -4,8 +4,9 @@ import { PortwrightError } from "../errors.ts";
 export const cniVersions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 export type CniVersion = (typeof cniVersions)[number];
 
+export const LATEST: CniVersion = "1.1.0";
 /** What a configuration without cniVersion means. */
-export const OLDEST: CniVersion = "0.1.0";
+const OLDEST: CniVersion = "0.1.0";
 
 export function isCniVersion(text: unknown): text is CniVersion {
   return (cniVersions as readonly unknown[]).includes(text);

@@ -13,13 +13,20 @@ export async function checkCommand(args: readonly string[]): Promise<number> {
   try {
     const intent = await loadIntent(positionals, { nodeName: values["node-name"], nodeLabels: {} });
     const { clusterNetworks, vlanConfigs, networks } = intent;
-    process.stdout.write(
-      `${clusterNetworks.size} cluster networks, ${vlanConfigs.size} uplinks on this host, ${networks.size} networks\n`,
-    );
+    const counts = [
+      count(clusterNetworks.size, "cluster network"),
+      `${count(vlanConfigs.size, "uplink")} on this host`,
+      count(networks.size, "network"),
+    ];
+    process.stdout.write(`${counts.join(", ")}\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof IntentErrors)) throw error;
     for (const one of error.errors) process.stderr.write(`${one.toString()}\n`);
     return 1;
   }
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
 }

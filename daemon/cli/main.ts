@@ -35,7 +35,7 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`portwright: there is no command "${name}"\n\n${help()}`);
     return EX_USAGE;
   }
-  if (rest.includes("--help")) {
+  if (rest.includes("--help") || rest.includes("-h")) {
     process.stdout.write(command.help);
     return 0;
   }

@@ -41,7 +41,7 @@ export async function statusCommand(args: readonly string[], defaultSocket: stri
     "",
     ...probeLines(status),
     "",
-    ...portLines(ports, new Map()),
+    ...portLines(ports, new Map(ports.flatMap((p) => (p.attachment === "" ? [] : [[p.device, p.attachment]])))),
     ...status.conditions.map(({ code, object, message }) => `\n${object}: ${message} [${code}]`),
   ];
   process.stdout.write(`${lines.join("\n")}\n`);

@@ -1,5 +1,12 @@
 /** GET on one of the daemon's unix sockets, JSON back. */
 import { request } from "node:http";
+import { codeOf } from "../thrown.ts";
+
+const CONNECT_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket: the daemon is not running, or uses another --run-dir",
+  ECONNREFUSED: "nobody listens there: the daemon is not running",
+  EACCES: "only root and the socket's group may connect",
+};
 
 export function getJson<T>(socketPath: string, path: string): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -14,7 +21,13 @@ export function getJson<T>(socketPath: string, path: string): Promise<T> {
       });
     });
     call.on("timeout", () => call.destroy(new Error(`GET ${path}: no answer in 5 s`)));
-    call.on("error", reject);
+    call.on("error", (error) => reject(explained(error, socketPath)));
     call.end();
   });
+}
+
+/** The error of connect(2), in the words of whoever wanted an answer. */
+function explained(error: Error, socketPath: string): Error {
+  const why = CONNECT_ERRORS[codeOf(error) ?? ""];
+  return why ? new Error(`${socketPath}: ${why}`, { cause: error }) : error;
 }

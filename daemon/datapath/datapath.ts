@@ -74,6 +74,11 @@ export interface Datapath {
   unhooked(): Promise<readonly number[]>;
   /** creates or changes the port of the link in place; frames flow when it resolves. Keeps learned addresses. */
   setPort(ifindex: number, config: PortConfig): Promise<ObservedPort>;
+  /**
+   * Brings at most so many ports into the form in which they switch best; returns how many are left to look at. To be
+   * called when the host has time for it: each may hold up changes of links for some 10 ms, never a frame.
+   */
+  settle(atMost: number): Promise<number>;
   /** forgets the port, its addresses and its counters; harmless if it or its link is gone */
   removePort(ifindex: number): Promise<void>;
   counters(): Promise<readonly PortCounters[]>;

@@ -1,5 +1,5 @@
 /** Plays a container runtime: runs the built CNI plugin for a namespace, as containerd or Multus would (CNI SPEC 1.1.0). */
-import { execFile } from "node:child_process";
+import { runProgram } from "./run-program.ts";
 
 export interface CniCall {
   readonly command: "ADD" | "DEL" | "CHECK";
@@ -21,7 +21,7 @@ export interface RuntimeOptions {
 /** where the stock IPAM plugins are, on Debian and as CNI's own releases put them */
 const CNI_PATH = "/usr/lib/cni:/opt/cni/bin";
 
-export function runCni(options: RuntimeOptions, call: CniCall): Promise<unknown> {
+export async function runCni(options: RuntimeOptions, call: CniCall): Promise<unknown> {
   const config = {
     cniVersion: "1.0.0",
     name: call.networkName,
@@ -30,29 +30,20 @@ export function runCni(options: RuntimeOptions, call: CniCall): Promise<unknown>
     portwrightSocket: options.socket,
     portwrightStateDir: options.stateDirectory,
   };
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      options.plugin,
-      {
-        env: {
-          CNI_COMMAND: call.command,
-          CNI_CONTAINERID: call.containerId,
-          CNI_NETNS: call.netnsPath,
-          CNI_IFNAME: call.interface,
-          CNI_PATH,
-        },
-        timeout: 30_000,
-      },
-      (error, stdout, stderr) => {
-        if (error) {
-          reject(
-            new Error(`CNI ${call.command} ${call.containerId}: ${stdout.trim() || stderr.trim() || error.message}`),
-          );
-        } else {
-          resolve(stdout === "" ? null : JSON.parse(stdout));
-        }
-      },
-    );
-    child.stdin?.end(JSON.stringify(config));
+  const { ended, stdout, stderr } = await runProgram(options.plugin, [], {
+    env: {
+      CNI_COMMAND: call.command,
+      CNI_CONTAINERID: call.containerId,
+      CNI_NETNS: call.netnsPath,
+      CNI_IFNAME: call.interface,
+      CNI_PATH,
+    },
+    input: JSON.stringify(config),
+    timeoutMs: 30_000,
   });
+  if (ended !== 0) {
+    const why = stdout.trim() || stderr.trim() || `the plugin ended by ${ended}`;
+    throw new Error(`CNI ${call.command} ${call.containerId}: ${why}`);
+  }
+  return stdout === "" ? null : JSON.parse(stdout);
 }

@@ -45,8 +45,9 @@ export class DaemonProcess {
 
   /** Resolves when the daemon answers that it is ready, or that it lives. */
   static async start(paths: DaemonPaths, { ready = true } = {}): Promise<DaemonProcess> {
-    // Its own process group: Ctrl-C is for the demo, which ends the daemon in its turn.
-    const child = spawn(process.execPath, daemonArguments(paths), {
+    // A session of its own: Ctrl-C is for the demo, which ends the daemon in its turn. Where the demo is killed and cannot,
+    // the kernel does (PR_SET_PDEATHSIG, which exec keeps).
+    const child = spawn("setpriv", ["--pdeathsig", "TERM", process.execPath, ...daemonArguments(paths)], {
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });

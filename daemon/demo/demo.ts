@@ -55,7 +55,8 @@ export class Demo {
     this.#lab = new Lab(kernel, `${DEMO_NETNS}${process.pid}`);
   }
 
-  async build(): Promise<void> {
+  /** Ends early, by the signal's reason, between two steps; what was built is for `dispose` to remove. */
+  async build(signal?: AbortSignal): Promise<void> {
     await mkdir(this.#directory, { mode: 0o700 });
     this.#say("network: namespaces for the host, a physical switch and three gateways");
     const host = await this.#lab.host("host");
@@ -66,6 +67,7 @@ export class Demo {
       this.#files.bpfObject,
       this.#path("switch-bpf"),
     );
+    signal?.throwIfAborted();
     this.#say(`daemon: portwrightd manages the namespace ${host.path} by ${this.#files.intent}`);
     this.#daemon = await DaemonProcess.start({
       program: this.#files.daemon,
@@ -76,6 +78,7 @@ export class Demo {
       pinRoot: this.#path("bpf"),
     });
     for (const workload of workloads) {
+      signal?.throwIfAborted();
       const { vlan, vlanTrunk } = workload.netconf as { vlan?: number; vlanTrunk?: { id: number }[] };
       const how = vlanTrunk
         ? `trunk of ${vlanTrunk.map(({ id }) => id).join(", ")}`

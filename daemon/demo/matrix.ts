@@ -1,5 +1,5 @@
 /** Who reaches whom: real pings, from every workload to every other and to every gateway. */
-import { execFile } from "node:child_process";
+import { runProgram } from "./run-program.ts";
 import { type Endpoint, endpoints, mustReach, targets } from "./topology.ts";
 
 export interface Cell {
@@ -29,16 +29,11 @@ export async function measureMatrix(ping: Ping): Promise<readonly Cell[]> {
 }
 
 /** One echo by the system's ping in the namespace; only its exit status is read. */
-export function pingFrom(netnsPath: string, address: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    execFile("nsenter", [`--net=${netnsPath}`, "ping", "-n", "-q", "-c", "1", "-W", "1", address], (error) => {
-      if (error && typeof error.code === "string") {
-        reject(new Error(`cannot run nsenter and ping: ${error.message}`)); // ENOENT and the like
-      } else {
-        resolve(!error);
-      }
-    });
-  });
+export async function pingFrom(netnsPath: string, address: string): Promise<boolean> {
+  const ping = ["ping", "-n", "-q", "-c", "1", "-W", "1", address];
+  const { ended } = await runProgram("nsenter", [`--net=${netnsPath}`, ...ping], { timeoutMs: 10_000 });
+  if (ended === 127) throw new Error("nsenter finds no ping"); // util-linux: the exit code of a command that is not there
+  return ended === 0;
 }
 
 /** The matrix as lines of text: `yes`, `-` where nothing must arrive and nothing does, and `!!` where that is wrong. */

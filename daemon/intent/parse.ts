@@ -1,11 +1,12 @@
 /** Documents in, resources out, kind by kind. What is wrong is collected, so that one run shows all of it. */
 import { PortwrightError } from "../errors.ts";
 import type { ClusterNetwork, Network, Place, VlanConfig } from "../model/resources.ts";
+import { isObject } from "../safe-json.ts";
 import { readAttachmentDefinition } from "./kinds/attachment-definition.ts";
 import { readClusterNetwork } from "./kinds/cluster-network.ts";
 import { readNetwork } from "./kinds/network.ts";
 import { readVlanConfig } from "./kinds/vlan-config.ts";
-import { kindSchemas } from "./schemas/index.ts";
+import { isKind, type Kind, kindSchemas } from "./schemas/index.ts";
 import { type Path, readYaml, type Source } from "./source.ts";
 import { Check, show } from "./validate.ts";
 
@@ -42,8 +43,8 @@ function readResource(source: Source, into: Resources, errors: PortwrightError[]
   const check = new Check(source, errors);
   switch (kindOf(source, errors)) {
     case "ClusterNetwork": {
-      const name = (source.value as { metadata?: { name?: unknown } }).metadata?.name;
-      if (typeof name === "string") into.declared.add(name);
+      const name = nameOf(source.value);
+      if (name !== undefined) into.declared.add(name);
       const resource = readClusterNetwork(check);
       if (resource) into.clusterNetworks.push({ resource, at: source.at });
       return;
@@ -76,7 +77,11 @@ function readResource(source: Source, into: Resources, errors: PortwrightError[]
   }
 }
 
-type Kind = keyof typeof kindSchemas;
+function nameOf(resource: unknown): string | undefined {
+  const metadata = isObject(resource) ? resource.metadata : undefined;
+  const name = isObject(metadata) ? metadata.name : undefined;
+  return typeof name === "string" ? name : undefined;
+}
 
 /** undefined, and an error, if the document is of no kind that is read here. */
 function kindOf(source: Source, errors: PortwrightError[]): Kind | undefined {
@@ -84,25 +89,24 @@ function kindOf(source: Source, errors: PortwrightError[]): Kind | undefined {
     errors.push(new PortwrightError(code, message, { place: source.at(path) }));
   };
   const { value } = source;
-  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+  if (!isObject(value)) {
     return refuse(
       "INTENT_INVALID",
       `the document must be a map with apiVersion, kind and metadata, not ${show(value)}`,
       [],
     );
   }
-  const { apiVersion, kind } = value as Record<string, unknown>;
+  const { apiVersion, kind } = value;
   if (typeof kind !== "string") {
     if (kind === undefined) return refuse("INTENT_INVALID", "kind is missing", []);
     return refuse("INTENT_INVALID", `kind must be text, not ${show(kind)}`, ["kind"]);
   }
-  const kinds = Object.keys(kindSchemas) as Kind[];
-  const known = kinds.find((name) => name === kind);
-  if (known === undefined) {
-    return refuse("INTENT_UNKNOWN_KIND", `kind ${show(kind)} is not read here; known: ${kinds.join(", ")}`, ["kind"]);
+  if (!isKind(kind)) {
+    const known = Object.keys(kindSchemas).join(", ");
+    return refuse("INTENT_UNKNOWN_KIND", `kind ${show(kind)} is not read here; known: ${known}`, ["kind"]);
   }
-  const wanted = kindSchemas[known].properties.apiVersion.const;
-  if (apiVersion === wanted) return known;
+  const wanted = kindSchemas[kind].properties.apiVersion.const;
+  if (apiVersion === wanted) return kind;
   if (apiVersion === undefined) return refuse("INTENT_INVALID", `apiVersion is missing: ${kind} has ${wanted}`, []);
   return refuse("INTENT_UNKNOWN_KIND", `${kind} has apiVersion ${wanted}, not ${show(apiVersion)}`, ["apiVersion"]);
 }

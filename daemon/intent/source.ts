@@ -3,6 +3,7 @@ import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
@@ -159,14 +160,14 @@ function walk(document: Document, path: Path): { node: Node | null; key: Node | 
     if (isMap(inner)) {
       const pair = inner.items.find((item) => isScalar(item.key) && item.key.value === step);
       if (pair === undefined) return { node, key: null, exact: false };
-      key = pair.key as Node;
+      key = isNode(pair.key) ? pair.key : null;
       next = pair.value;
     } else if (isSeq(inner) && typeof step === "number") {
       key = null;
       next = inner.items[step];
     }
-    if (next === undefined || next === null) return { node: key ?? node, key, exact: false };
-    node = next as Node;
+    if (!isNode(next)) return { node: key ?? node, key, exact: false };
+    node = next;
   }
   if (isAlias(node)) node = node.resolve(document) ?? node;
   return { node, key, exact: true };
@@ -184,8 +185,8 @@ class Reader {
     this.#place = place;
   }
 
-  value(node: Node | null, depth: number): unknown {
-    if (node === null || node === undefined) return null;
+  value(node: unknown, depth: number): unknown {
+    if (!isNode(node)) return null;
     if (++this.#values > MAX_VALUES) throw this.#fault(node, `holds more than ${MAX_VALUES} values`);
     if (depth > MAX_DEPTH) throw this.#fault(node, `is nested deeper than ${MAX_DEPTH}`);
     if (isScalar(node)) return node.value;
@@ -195,7 +196,7 @@ class Reader {
     this.#open.add(inner);
     try {
       if (isMap(inner)) return this.#map(inner.items, depth);
-      if (isSeq(inner)) return inner.items.map((item) => this.value(item as Node | null, depth + 1));
+      if (isSeq(inner)) return inner.items.map((item) => this.value(item, depth + 1));
       return isScalar(inner) ? inner.value : null;
     } finally {
       this.#open.delete(inner);
@@ -207,23 +208,25 @@ class Reader {
     for (const { key, value } of items) {
       const name = isScalar(key) ? key.value : undefined;
       if (typeof name !== "string") {
-        this.faults.push(this.#fault(key as Node | null, "a key must be text: put it in quotes", "INTENT_INVALID"));
+        this.faults.push(this.#fault(key, "a key must be text: put it in quotes", "INTENT_INVALID"));
       } else if (FORBIDDEN_KEYS.has(name)) {
-        this.faults.push(this.#fault(key as Node | null, `the key ${name} is refused`, "INTENT_UNKNOWN_FIELD"));
+        this.faults.push(this.#fault(key, `the key ${name} is refused`, "INTENT_UNKNOWN_FIELD"));
       } else {
-        result[name] = this.value(value as Node | null, depth + 1);
+        result[name] = this.value(value, depth + 1);
       }
     }
     return result;
   }
 
   #fault(
-    node: Node | null,
+    node: unknown,
     reason: string,
     code: "INTENT_SYNTAX" | "INTENT_INVALID" | "INTENT_UNKNOWN_FIELD" = "INTENT_SYNTAX",
   ) {
     const message = code === "INTENT_SYNTAX" ? `the document ${reason}` : reason;
-    return new PortwrightError(code, message, { place: this.#place(node?.range?.[0] ?? 0) });
+    return new PortwrightError(code, message, {
+      place: this.#place((isNode(node) ? node.range?.[0] : undefined) ?? 0),
+    });
   }
 }
 

@@ -1,8 +1,10 @@
 /** Checks a document against a schema; every fault becomes an error with its field, its reason and its place. */
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { Ajv, type ErrorObject } from "ajv";
 import { type ErrorCode, PortwrightError } from "../errors.ts";
 import { macFault, ZERO_MAC } from "../model/mac.ts";
 import { parseNicRef } from "../model/nic-ref.ts";
+import { isObject } from "../safe-json.ts";
+import type { Schema } from "./schemas/common.ts";
 import { type Path, type Source, printable } from "./source.ts";
 
 const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true, strictTypes: false });
@@ -10,8 +12,6 @@ ajv.addKeyword({ keyword: "x-must", schemaType: "string" });
 ajv.addFormat("nic", (text: string) => parseNicRef(text) !== null);
 ajv.addFormat("mac-or-empty", (mac: string) => mac === "" || macFault(mac) === null);
 ajv.addFormat("mac-or-zero", (mac: string) => mac === ZERO_MAC || macFault(mac) === null);
-
-const compiled = new WeakMap<object, ValidateFunction>();
 
 /** Collects what is wrong with one document. `prefix` names the document inside its field, e.g. "spec.config". */
 export class Check {
@@ -30,14 +30,11 @@ export class Check {
     this.#push(code, `${this.#field(path)} ${reason}`, this.source.at(path));
   }
 
-  /** true if the document fits the schema, and so may be read as its raw type */
-  schema(schema: object): boolean {
-    let validate = compiled.get(schema);
-    if (validate === undefined) {
-      validate = ajv.compile(schema);
-      compiled.set(schema, validate);
-    }
-    if (validate(this.source.value)) return true;
+  /** The document, if it fits the schema; else what is wrong is told. */
+  read<Raw>(schema: Schema<Raw>): Raw | undefined {
+    const validate = ajv.compile<Raw>(schema); // at first; then what was compiled is found by the schema's identity
+    const { value } = this.source;
+    if (validate(value)) return value;
     const said = new Set<string>();
     for (const error of validate.errors ?? []) {
       // What an alternative wants is in the x-must beside the anyOf.
@@ -47,7 +44,7 @@ export class Check {
       said.add(fault.message);
       this.#push(fault.code, fault.message, fault.onKey ? this.source.keyAt(fault.path) : this.source.at(fault.path));
     }
-    return false;
+    return undefined;
   }
 
   #fault(error: ErrorObject): { code: ErrorCode; message: string; path: Path; onKey: boolean } {
@@ -81,7 +78,7 @@ export class Check {
 }
 
 /** `spec.uplink.nics[0]`, `metadata.labels["a/b"]` */
-export function fieldName(path: Path): string {
+function fieldName(path: Path): string {
   return path.reduce<string>((name, step) => {
     if (typeof step === "number") return `${name}[${step}]`;
     if (!/^[\w$-]+$/.test(step)) return `${name}[${JSON.stringify(printable(step))}]`;
@@ -104,7 +101,7 @@ function pointer(text: string, root: unknown): Path {
   for (const escaped of text.split("/").slice(1)) {
     const step = escaped.replaceAll("~1", "/").replaceAll("~0", "~");
     path.push(Array.isArray(value) ? Number(step) : step);
-    value = (value as Record<string, unknown> | undefined)?.[step];
+    value = isObject(value) ? value[step] : Array.isArray(value) ? value[Number(step)] : undefined;
   }
   return path;
 }

@@ -239,7 +239,8 @@ export interface Bpf {
   queryTcx(ifindex: number): Promise<readonly { readonly programId: number; readonly linkId: number }[]>;
   /** clsact + cls_bpf direct action, for kernels below 6.6. Replaces our filter (known by its handle) in place. */
   attachClsact(program: BpfProgram, ifindex: number): Promise<void>;
-  detachClsact(ifindex: number): Promise<void>;
+  /** ENOENT if there is none. Removing the qdisc as well costs the frames that are sent to the link in that moment. */
+  detachClsact(ifindex: number, options?: { readonly keepQdisc: boolean }): Promise<void>;
   /** id of the program in our filter; 0 if there is none */
   queryClsact(ifindex: number): Promise<number>;
   /** Of these links, the ones whose ingress hook lacks the program, in one crossing. Links that are gone are not told. */

@@ -39,7 +39,7 @@ export interface BpfAddon {
   bpfDetachLink(ns: NativeNamespace, link: LinkHandle): Promise<void>;
   bpfUpdateLink(ns: NativeNamespace, link: LinkHandle, program: ProgramHandle): Promise<void>;
   bpfAttachClsact(ns: NativeNamespace, program: ProgramHandle, ifindex: number): Promise<void>;
-  bpfDetachClsact(ns: NativeNamespace, ifindex: number): Promise<void>;
+  bpfDetachClsact(ns: NativeNamespace, ifindex: number, keepQdisc: boolean): Promise<void>;
   bpfQueryClsact(ns: NativeNamespace, ifindex: number): Promise<number>;
   bpfLinksWithout(
     ns: NativeNamespace,
@@ -131,8 +131,8 @@ export class NativeBpf implements Bpf {
     return native(() => this.#addon.bpfAttachClsact(this.#ns, handleOf(program), ifindex));
   }
 
-  detachClsact(ifindex: number): Promise<void> {
-    return native(() => this.#addon.bpfDetachClsact(this.#ns, ifindex));
+  detachClsact(ifindex: number, { keepQdisc }: { readonly keepQdisc: boolean } = { keepQdisc: false }): Promise<void> {
+    return native(() => this.#addon.bpfDetachClsact(this.#ns, ifindex, keepQdisc));
   }
 
   queryClsact(ifindex: number): Promise<number> {

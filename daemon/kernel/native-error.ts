@@ -25,7 +25,7 @@ function isNativeError(error: unknown): error is NativeError {
   return error instanceof Error && "errno" in error && "op" in error && "kernelText" in error;
 }
 
-export function fromNative(error: unknown): unknown {
+function fromNative(error: unknown): unknown {
   if (error instanceof KernelError || !isNativeError(error)) return error;
   return error.log === undefined ? new KernelError(error) : new BpfLoadError(error, error.log);
 }

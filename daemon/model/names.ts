@@ -1,7 +1,7 @@
 /** Names of interfaces: what the kernel takes. Pure. */
 
 /** IFNAMSIZ less the terminator, uapi/linux/if.h */
-export const INTERFACE_NAME_MAX = 15;
+const INTERFACE_NAME_MAX = 15;
 
 /** Why the kernel would not take the name (dev_valid_name, net/core/dev.c); null if it would. */
 export function interfaceNameFault(name: string): string | null {

@@ -66,5 +66,3 @@ export type Step =
 export interface Plan {
   readonly steps: readonly Step[];
 }
-
-export const emptyPlan: Plan = { steps: [] };

@@ -72,7 +72,7 @@ export interface Observed {
 }
 
 /** Aliases of ours start so; nothing without it is ever changed or removed (a NIC is adjusted, never owned). */
-export const ALIAS_PREFIX = "portwright ";
+const ALIAS_PREFIX = "portwright ";
 
 export function isOurs(link: Pick<Link, "alias">): boolean {
   return link.alias.startsWith(ALIAS_PREFIX);

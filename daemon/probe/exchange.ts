@@ -23,7 +23,7 @@ export interface ExchangePort {
 }
 
 export const TRIES = 3;
-export const TRY_INTERVAL_NS = 1_000_000_000n;
+const TRY_INTERVAL_NS = 1_000_000_000n;
 
 export class Exchange<Answer> {
   readonly #protocol: Protocol<Answer>;

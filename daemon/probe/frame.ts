@@ -10,9 +10,9 @@ import { formatMac, isStationMac, macBytes } from "../model/mac.ts";
 export const ETH_P_ALL = 0x0003;
 export const ETH_P_IP = 0x0800;
 export const ETH_P_ARP = 0x0806;
-export const ETH_P_8021Q = 0x8100;
-export const ETH_HLEN = 14;
-export const VLAN_HLEN = 4;
+const ETH_P_8021Q = 0x8100;
+const ETH_HLEN = 14;
+const VLAN_HLEN = 4;
 /** shortest frame without FCS; a tagged one is kept 4 longer, so that it is still whole once the tag is taken off */
 const ETH_ZLEN = 60;
 

@@ -38,12 +38,11 @@ export interface ProberOptions {
   readonly clock?: Clock;
   /** [0, 1); default from a cryptographic source, since replies are known by it */
   readonly random?: () => number;
-  /** default 15 s */
-  readonly intervalMs?: number;
   /** default 64 */
   readonly maxInFlight?: number;
 }
 
+const INTERVAL_MS = 15_000;
 const JITTER = 0.2;
 const FIRST_WITHIN_MS = 1000;
 const RANDOM_RANGE = 2 ** 32;
@@ -143,7 +142,7 @@ export class Prober {
   #add(target: ProbeTarget): void {
     const now = this.#clock.now();
     const schedule = new Schedule(now, FIRST_WITHIN_MS, {
-      intervalMs: this.#options.intervalMs ?? 15_000,
+      intervalMs: INTERVAL_MS,
       jitter: JITTER,
       random: this.#random,
     });

@@ -17,7 +17,7 @@ import { membership, samePort } from "../model/port.ts";
 import { compileUplinkPort, probedVlans, type SwitchContext } from "../model/ports.ts";
 import { DEFAULT_NATIVE_VLAN, type Intent } from "../model/resources.ts";
 import { observedSwitchIds } from "../model/switch-ids.ts";
-import type { Condition, TargetPort } from "../model/target.ts";
+import type { Condition } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { messageOf } from "../thrown.ts";
@@ -30,6 +30,7 @@ export interface ReconcileMeters {
   setDrift(objects: number): void;
   /** steps that put right what somebody else had changed */
   countRepairs(steps: number): void;
+  countDeleted(kind: "link" | "port"): void;
 }
 
 export interface ReconcilerOptions {
@@ -154,14 +155,20 @@ export class Reconciler implements WorkloadPortsHost {
       const demand = this.#demands.get(clusterNetwork)?.vlans;
       const probed = probedVlans(this.#intent.networks.values(), clusterNetwork, context.nativeVlan);
       const wanted = compileUplinkPort(demand ? probed.union(demand) : probed, context);
-      const ports = this.#last.compiled.target.ports as Map<string, TargetPort>;
-      const known = ports.get(context.uplink);
+      const { compiled } = this.#last;
+      const known = compiled.target.ports.get(context.uplink);
       if (known && samePort(known.config, wanted.config)) return;
       const link = await this.#options.namespace.link({ name: context.uplink });
       if (!link) return; // the next round will say that it is gone
       await this.#options.datapath.setPort(link.ifindex, wanted.config);
-      ports.set(context.uplink, wanted);
+      const ports = new Map(compiled.target.ports).set(context.uplink, wanted);
+      this.#last = { ...this.#last, compiled: { ...compiled, target: { ...compiled.target, ports } } };
     });
+  }
+
+  /** Takes VLANs that nobody uses any more off the uplinks. */
+  async pruneUplinks(): Promise<void> {
+    for (const name of this.#last?.compiled.contexts.keys() ?? []) await this.refreshUplink(name);
   }
 
   observe(): Promise<Observation> {
@@ -189,6 +196,11 @@ export class Reconciler implements WorkloadPortsHost {
     for (const { step, error } of failures) log.error({ step: describe(step), err: error }, "a step failed");
     if (plan.steps.length > 0) {
       log.info({ cause, steps: plan.steps.slice(0, 50).map(describe), count: plan.steps.length }, "reconciled");
+    }
+    for (const step of plan.steps) {
+      if (failures.some((failure) => failure.step === step)) continue;
+      if (step.op === "delete-link") meters.countDeleted("link");
+      if (step.op === "remove-port") meters.countDeleted("port");
     }
     if (!DELIBERATE.has(cause)) {
       meters.setDrift(plan.steps.length);

@@ -18,8 +18,9 @@ export interface WorkloadPortsHost {
   switchOf(clusterNetwork: string): SwitchContext;
   /** from now on the port is wanted: said before it is made, so that no round takes it for a stranger's */
   register(workload: Workload): void;
+  /** the uplink keeps its VLANs for a while: the next workload may well want the same */
   unregister(id: string): void;
-  /** the uplink's VLANs follow the registered workloads */
+  /** the uplink carries what the registered workloads need */
   refreshUplink(clusterNetwork: string): Promise<void>;
 }
 
@@ -80,10 +81,7 @@ export class WorkloadPorts implements PortMaker {
     const link = ifindex > 0 ? await this.#namespace.link({ ifindex }) : await this.#namespace.link({ name });
     if (link && isOwnPort(link, attachment)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
     const gone = link?.ifindex ?? ifindex;
-    await Promise.all([
-      gone > 0 && (!link || isOwnPort(link, attachment)) && this.#datapath.removePort(gone),
-      this.#host.refreshUplink(attachment.clusterNetwork),
-    ]);
+    if (gone > 0 && (!link || isOwnPort(link, attachment))) await this.#datapath.removePort(gone);
   }
 
   async verify(attachment: Attachment): Promise<readonly string[]> {

@@ -175,10 +175,11 @@ Napi::Value Clsact(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NoClsact(const Napi::CallbackInfo& info) {
-  return OnThread(info.Env(), ContextOf(info[0]), [ifindex = Uint32Of(info[1])](NamespaceContext& c) {
-    DetachClsact(ifindex);
-    c.bpf_writes++;
-  });
+  return OnThread(info.Env(), ContextOf(info[0]),
+                  [ifindex = Uint32Of(info[1]), keep_qdisc = info[2].ToBoolean().Value()](NamespaceContext& c) {
+                    DetachClsact(ifindex, keep_qdisc);
+                    c.bpf_writes++;
+                  });
 }
 
 Napi::Value ClsactProgram(const Napi::CallbackInfo& info) {

@@ -91,7 +91,9 @@ uint32_t QueryClsact(uint32_t ifindex) {
   return opts.prog_id;
 }
 
-void DetachClsact(uint32_t ifindex) {
+// Removing a qdisc, also one that never queues, stops the device's transmit queues for an RCU grace period
+// (dev_deactivate in qdisc_graft): what others send to it meanwhile is lost. A filter goes without that.
+void DetachClsact(uint32_t ifindex, bool keep_qdisc) {
   if (QueryClsact(ifindex) == 0) throw KernelError(ENOENT, "RTM_DELTFILTER", Device(ifindex), "no filter of ours");
   LogScope log;
   bpf_tc_hook hook = Hook(ifindex);
@@ -99,7 +101,7 @@ void DetachClsact(uint32_t ifindex) {
   if (int err = bpf_tc_detach(&hook, &opts); err < 0) {
     throw KernelError(err, "RTM_DELTFILTER", Device(ifindex), log.Tail());
   }
-  if (!HasFilter(ifindex, TC_H_MIN_INGRESS) && !HasFilter(ifindex, TC_H_MIN_EGRESS)) {
+  if (!keep_qdisc && !HasFilter(ifindex, TC_H_MIN_INGRESS) && !HasFilter(ifindex, TC_H_MIN_EGRESS)) {
     hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // both: the qdisc itself
     if (int err = bpf_tc_hook_destroy(&hook); err < 0) {
       throw KernelError(err, "RTM_DELQDISC clsact", Device(ifindex), log.Tail());

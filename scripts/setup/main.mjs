@@ -24,7 +24,7 @@ export async function main(args) {
     report.done();
   } catch (error) {
     process.exitCode = signals.interrupted ? 130 : 1;
-    if (signals.interrupted) console.error("\nset-up: interrupted; the next run goes on from here.");
+    if (signals.interrupted) console.error("set-up: ended; the next run goes on from here.");
     else if (error instanceof SetupError) console.error(explain(error));
     else throw error;
   }

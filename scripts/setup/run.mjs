@@ -7,6 +7,7 @@ const LINES_SHOWN = 50;
 
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const children = new Set();
+const state = { interrupted: false };
 
 /**
  * @typedef {object} RunOptions
@@ -42,6 +43,8 @@ export function output(command, args, { env = {}, cwd = ".", okCodes = [0], onFa
     });
     child.on("close", (code, signal) => {
       children.delete(child);
+      // dpkg does not let itself be interrupted and ends well: the step after it must not begin all the same.
+      if (state.interrupted) return reject(new SetupError(`${command} was interrupted.`));
       if (code !== null && okCodes.includes(code)) return resolve(stdout);
       reject(new SetupError(`${onFail} (${signal ?? `exit code ${code}`}).`, shorten(both.trim())));
     });
@@ -75,12 +78,12 @@ export async function run(command, args, options) {
  * told as what it is. A terminal's Ctrl-C reaches the command as well; a second signal does no harm.
  */
 export function endChildrenOnSignal() {
-  const state = { interrupted: false };
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
     process.on(signal, () => {
+      if (children.size === 0) process.exit(130);
+      if (!state.interrupted) console.error("\nset-up: interrupted; waiting for what runs to end ...");
       state.interrupted = true;
       for (const child of children) child.kill(signal === "SIGINT" ? "SIGINT" : "SIGTERM");
-      if (children.size === 0) process.exit(130);
     });
   }
   return state;

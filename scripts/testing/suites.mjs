@@ -60,10 +60,17 @@ function ava({ concurrency }) {
 export async function* tapOf(args) {
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(child, "close");
+  // ava takes SIGINT as "end the tests and let them clean up", and SIGTERM not at all. The terminal's Ctrl-C it gets itself.
+  const interrupt = () => void child.kill("SIGINT");
+  process.on("SIGTERM", interrupt);
   let failed = false;
-  for await (const result of readTap(createInterface({ input: child.stdout }))) {
-    failed ||= result.outcome === "failed";
-    yield result;
+  try {
+    for await (const result of readTap(createInterface({ input: child.stdout }))) {
+      failed ||= result.outcome === "failed";
+      yield result;
+    }
+  } finally {
+    process.off("SIGTERM", interrupt);
   }
   const [code, signal] = await closed;
   // A failed test makes the runner's exit code 1; anything else that is not 0 means that the runner itself broke.

@@ -78,6 +78,7 @@ export const portwright: Connect = async (scope, { host, pods }, nic) => {
   for (const { port } of pods) await datapath.setPort(port, portConfig({ mode: "access", vlan: VLAN }));
   const trunk = { mode: "trunk", tagged: VlanSet.parse("100,200"), native: 1 } as const;
   if (nic !== null) await datapath.setPort(nic, { ...portConfig(trunk), kind: "nic", uplink: true, peer: false });
+  await datapath.settle(Number.POSITIVE_INFINITY); // as ports are a few seconds after they came
 };
 
 function portConfig(vlans: PortVlans): PortConfig {

@@ -97,6 +97,11 @@ export function waited(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e9;
 }
 
+/** s of CPU time of the main thread, JavaScript's: first field of schedstat */
+export function mainThreadTime(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[0]) / 1e9;
+}
+
 /** s of CPU time that all threads used, to the nanosecond */
 export function cpuTime(pid: number): number {
   const tasks = readdirSync(`/proc/${pid}/task`);

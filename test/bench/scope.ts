@@ -3,8 +3,9 @@
  * a failure and after Ctrl-C as well; what even that could not remove (SIGKILL) the next run finds by its name.
  */
 import { execFile, type ChildProcess } from "node:child_process";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Lab, NETNS_DIRECTORY, removeNetns, type LabHost } from "../../daemon/demo/lab.ts";
 import type { Kernel } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
@@ -96,13 +97,26 @@ export class Scope {
 export async function removeLeavings(kernel: Kernel): Promise<void> {
   for (const name of await ofTheDead(DIRECTORY, DIRECTORY_PREFIX)) {
     const path = join(DIRECTORY, name);
-    for (const entry of await readdir(path, { withFileTypes: true })) {
-      if (entry.isDirectory() && kernel.isBpffs(join(path, entry.name))) kernel.unmountBpffs(join(path, entry.name));
+    await endProcessesOf(path);
+    for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+      const inside = join(entry.path, entry.name);
+      if (entry.isDirectory() && kernel.isBpffs(inside)) kernel.unmountBpffs(inside);
     }
     await rm(path, { recursive: true, force: true });
   }
   for (const name of await ofTheDead(NETNS_DIRECTORY, NETNS_PREFIX)) {
     await removeNetns(kernel, join(NETNS_DIRECTORY, name));
+  }
+}
+
+/** A daemon lives on when its bench is killed: it is known by the bench's directory among its arguments. */
+async function endProcessesOf(directory: string): Promise<void> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids) {
+    const args = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    if (!args.some((arg) => arg.startsWith(`${directory}/`))) continue;
+    process.kill(Number(pid), "SIGKILL");
+    for (let i = 0; i < 100 && isAlive(Number(pid)); i++) await sleep(20);
   }
 }
 

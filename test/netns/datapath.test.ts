@@ -10,9 +10,12 @@ import type { PortConfig } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
-import { BROADCAST, frame, station } from "../peers/frames.ts";
+import { BROADCAST, frame, station, text } from "../peers/frames.ts";
 import { HAS_TCX, programsOn } from "../support/hooks.ts";
+import { needs } from "../support/needs.ts";
 import { until } from "../support/until.ts";
+
+const withTcx = needs(HAS_TCX, "tcx (Linux 6.6)");
 
 let count = 0;
 
@@ -135,11 +138,70 @@ test("addresses of a removed port are forgotten at once, and destroy leaves no p
   t.deepEqual(await programsOn(b.host.namespace.bpf, other), []);
 });
 
+withTcx("a port begins with a filter and settles into tcx, without a frame lost or switched twice", async (t) => {
+  const b = await bench(t, 2);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  const [a = 0, other = 0] = b.ifindexes;
+  const { bpf } = b.host.namespace;
+  for (const ifindex of [a, other]) {
+    t.true((await datapath.setPort(ifindex, port([], [100]))).attached);
+    t.deepEqual(await bpf.queryTcx(ifindex), []);
+    t.not(await bpf.queryClsact(ifindex), 0);
+  }
+  const link = async (name: string): Promise<number> => (await b.far.namespace.link({ name }))?.ifindex ?? 0;
+  let received = 0;
+  const sink = await b.far.namespace.openPacketSocket({ ifindex: await link("p1") }, (frames) => {
+    received += frames.filter(({ data }) => Buffer.from(data).includes("settling")).length;
+  });
+  t.teardown(() => sink.close());
+  const sender = await b.far.namespace.openPacketSocket({ ifindex: await link("p0") }, () => {});
+  t.teardown(() => sender.close());
+
+  let over = false;
+  const settling = datapath.settle(10).finally(() => {
+    over = true;
+  });
+  let sent = 0;
+  while (!over || sent < 500) {
+    await sender.send(frame({ dst: BROADCAST, src: station(1), payload: text("settling") }));
+    sent++;
+  }
+  t.is(await settling, 0);
+  await until(() => received >= sent);
+  t.is(received, sent);
+  for (const ifindex of [a, other]) {
+    t.is((await bpf.queryTcx(ifindex)).length, 1);
+    t.is(await bpf.queryClsact(ifindex), 0);
+    t.true((await datapath.inspect(ifindex))?.attached);
+  }
+  t.is(await datapath.settle(10), 0);
+});
+
+withTcx("a program that was taken away is seen and hung up again, whichever way it hung", async (t) => {
+  const b = await bench(t, 1);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  const [a = 0] = b.ifindexes;
+  const attached = async (): Promise<boolean | undefined> => (await datapath.inspect(a))?.attached;
+  await datapath.setPort(a, port([], [100]));
+  await b.host.namespace.bpf.detachClsact(a);
+  t.false(await attached());
+  await datapath.setPort(a, port([], [100]));
+  t.true(await attached());
+  await datapath.settle(1);
+  await b.host.namespace.bpf.unpin(join(b.pinRoot, `v1/links/${a}`));
+  t.false(await attached());
+  await datapath.setPort(a, port([], [100]));
+  t.true(await attached());
+});
+
 test("a switch of another object file takes over its ports, and the old programs go", async (t) => {
   const b = await bench(t, 2);
   const first = await b.open();
   const [a = 0] = b.ifindexes;
   await first.setPort(a, port([], [100]));
+  await first.settle(1);
   const { bpf } = b.host.namespace;
   const before = await programsOn(bpf, a);
   const link = HAS_TCX ? (await bpf.queryTcx(a))[0]?.linkId : 0;

@@ -1,6 +1,5 @@
 // Somebody changes what is ours, or what we wait for appears: put right by itself, and what is not ours is left alone.
 import { execFile } from "node:child_process";
-import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
@@ -59,7 +58,7 @@ test("a bridge or probe port that is deleted, a NIC that is set down, a port's l
   await ip(h, "link", "set", "nic0", "down");
   await until(async () => (await h.host.namespace.link({ name: "nic0" }))?.up === true);
   const nic = await h.host.namespace.link({ name: "nic0" });
-  await unlink(join(h.directory, `bpf/v1/links/${nic?.ifindex}`));
+  await h.host.namespace.bpf.unpin(join(h.directory, `bpf/v1/links/${nic?.ifindex}`));
   const attached = async (): Promise<boolean> =>
     (await h.ports()).find(({ device }) => device === "nic0")?.attached === true;
   t.false(await attached(), "status says what is, not what was done once");

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
-import { chooseHook, ClsactHook, type Hook, TcxHook } from "../../daemon/datapath/ebpf/hook.ts";
+import { chooseHook, ClsactHook, type Hook, SettlingHook } from "../../daemon/datapath/ebpf/hook.ts";
 import { pinPaths } from "../../daemon/datapath/ebpf/pins.ts";
 import type { Bpf, BpfProgram } from "../../daemon/kernel/kernel.ts";
 import { HAS_TCX } from "../support/hooks.ts";
@@ -44,7 +44,8 @@ async function bed(t: ExecutionContext): Promise<Bed> {
     bpf,
     programs: [named("first"), named("second")],
     links: [ifindex, peerIfindex],
-    hook: (kind, program) => (kind === "tcx" ? new TcxHook(bpf, program, pins) : new ClsactHook(lab.ns, program)),
+    hook: (kind, program) =>
+      kind === "tcx" ? new SettlingHook(lab.ns, program, pins) : new ClsactHook(lab.ns, program),
   };
 }
 
@@ -64,11 +65,11 @@ for (const kind of ["tcx", "clsact"] as const) {
     const [first, second] = b.programs;
     const [before, after] = [b.hook(kind, first), b.hook(kind, second)];
     t.false(await before.isAttached(ifindex));
-    await before.attach(ifindex);
-    await before.attach(ifindex);
+    await before.attach(ifindex, "in use");
+    await before.attach(ifindex, "in use");
     t.deepEqual([await before.isAttached(ifindex), await before.isAttached(other)], [true, false]);
     t.deepEqual(await hanging(b, kind, ifindex), [first.id]);
-    await after.attach(ifindex);
+    await after.attach(ifindex, "in use");
     t.deepEqual([await before.isAttached(ifindex), await after.isAttached(ifindex)], [false, true]);
     t.deepEqual(await hanging(b, kind, ifindex), [second.id]);
     await after.detach(ifindex);
@@ -80,7 +81,7 @@ for (const kind of ["tcx", "clsact"] as const) {
     const b = await bed(t);
     const [first, second] = b.programs;
     t.deepEqual(await b.hook(kind, second).attached(), []);
-    await b.hook(kind, first).attach(b.links[1]);
+    await b.hook(kind, first).attach(b.links[1], "in use");
     t.deepEqual(await b.hook(kind, second).attached(), [b.links[1]]);
   });
 
@@ -89,13 +90,37 @@ for (const kind of ["tcx", "clsact"] as const) {
     const [ifindex] = b.links;
     const hook = b.hook(kind, b.programs[0]);
     await hook.detach(ifindex);
-    await hook.attach(ifindex);
+    await hook.attach(ifindex, "in use");
     await b.lab.ns.deleteLink({ ifindex });
     t.false(await hook.isAttached(ifindex));
     await hook.detach(ifindex);
     t.deepEqual(await hook.attached(), []);
   });
 }
+
+const withTcx = needs(HAS_TCX, "tcx (Linux 6.6)");
+
+withTcx("a port lacks its program only if it hangs in neither form, and a filter that was left is found", async (t) => {
+  const b = await bed(t);
+  const [begun, settled] = b.links;
+  const [first, second] = b.programs;
+  const hook = b.hook("tcx", first);
+  t.deepEqual(await hook.missing(b.links), [begun, settled]);
+  await hook.attach(begun, "new");
+  await hook.attach(settled, "new");
+  t.deepEqual(await hook.missing(b.links), []);
+  t.true(await hook.settle(settled));
+  t.deepEqual([await hanging(b, "clsact", begun), await hanging(b, "tcx", begun)], [[first.id], []]);
+  t.deepEqual([await hanging(b, "clsact", settled), await hanging(b, "tcx", settled)], [[], [first.id]]);
+  t.deepEqual(await hook.missing(b.links), []);
+  const later = b.hook("tcx", second);
+  t.deepEqual((await later.attached()).toSorted(), [begun, settled].toSorted());
+  t.deepEqual(await later.missing(b.links), [begun, settled]);
+  await b.bpf.detachClsact(begun);
+  t.deepEqual(await hook.missing(b.links), [begun]);
+  await hook.detach(settled);
+  t.deepEqual(await hook.missing(b.links), [begun, settled]);
+});
 
 test("a filter of somebody else is not taken for ours, and stays", async (t) => {
   const b = await bed(t);
@@ -110,7 +135,7 @@ test("a filter of somebody else is not taken for ours, and stays", async (t) => 
   );
   const hook = b.hook("clsact", b.programs[0]);
   t.deepEqual(await hook.attached(), []);
-  await hook.attach(ifindex);
+  await hook.attach(ifindex, "in use");
   t.true(await hook.isAttached(ifindex));
   await hook.detach(ifindex);
   const shown = await tc(b.lab, "-json", "filter", "show", "dev", "a", "ingress");

@@ -214,7 +214,10 @@ test.serial("a map type without batch operations is read and written entry by en
   await bpf.updateMany(devices, u32(10, 11, 12), u32(LOOPBACK, LOOPBACK, LOOPBACK));
   const all = await bpf.readAll(devices);
   t.is(all.count, 3);
-  t.deepEqual(asU32(all.keys).sort((a, b) => a - b), [10, 11, 12]);
+  t.deepEqual(
+    asU32(all.keys).sort((a, b) => a - b),
+    [10, 11, 12],
+  );
   t.deepEqual(asU32(all.values), [LOOPBACK, LOOPBACK, LOOPBACK]);
   t.is(await bpf.removeMany(devices, u32(9, 10, 12, 13)), 2);
   t.is((await bpf.readAll(devices)).count, 1);

@@ -18,7 +18,10 @@ test("links and addresses are announced in the order in which they changed", asy
   const mtu = events.findIndex((e) => e.type === "link" && e.link.name === "v0" && e.link.mtu === 1234);
   const added = events.findIndex((e) => e.type === "address" && e.address.address === "192.0.2.1" && !e.gone);
   const removed = events.findIndex((e) => e.type === "address" && e.address.address === "192.0.2.1" && e.gone);
-  t.true(0 < mtu && mtu < added && added < removed && removed < gone("v0"), [mtu, added, removed, gone("v0")].join(", "));
+  t.true(
+    0 < mtu && mtu < added && added < removed && removed < gone("v0"),
+    [mtu, added, removed, gone("v0")].join(", "),
+  );
   await watch.close();
 });
 

@@ -40,6 +40,10 @@ test.serial("500 cycles of create and delete", async (t) => {
     await host.ns.deleteLink({ ifindex });
   };
   await host.ns.watch(() => {});
+  // Threads that delete are started when others are busy, eight at most, and stay: all are there before the count begins.
+  const many = Array.from({ length: 16 }, (_, i) => `b${i}`);
+  for (const name of many) await host.ns.createLink({ name, kind: "bridge" });
+  await Promise.all(many.map((name) => host.ns.deleteLink({ name })));
   for (let i = 0; i < 100; i++) await cycle();
   const before = await settle();
   for (let i = 0; i < 500; i++) await cycle();

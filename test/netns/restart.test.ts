@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import test from "ava";
 import { daemonArguments } from "../../daemon/demo/daemon-process.ts";
 import { getJson } from "../../daemon/client/get-json.ts";
+import { until } from "../support/until.ts";
 import { OOB, type Pod, staticIpam, TestHost } from "../support/test-host.ts";
 
 const run = promisify(execFile);
@@ -99,3 +100,14 @@ async function kernelWrites(h: TestHost): Promise<{ netlink: number; bpf: number
     );
   return { netlink: of("netlink"), bpf: of("bpf") };
 }
+
+test.serial("a workload whose namespace is gone is a condition, the host stays ready, and DEL clears it", async (t) => {
+  const { h, b } = await twoPods(t);
+  await b.host.namespace.deleteLink({ name: "eth0" });
+  const conditions = async (): Promise<string[]> => (await h.status()).conditions.map(({ object }) => object);
+  await until(async () => (await conditions()).includes("Attachment/b/eth0"));
+  t.true((await h.status()).ready);
+  await h.del(b);
+  await until(async () => (await conditions()).length === 0);
+  t.false((await h.ports()).some(({ attachment }) => attachment === "b/eth0"));
+});

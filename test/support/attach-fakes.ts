@@ -274,6 +274,19 @@ export interface CniInput {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** The steps of an ADD with addresses at which FakeHost.onStep can make it fail, in order. */
+export const ADD_STEPS = [
+  "write-pending",
+  "make",
+  "enter",
+  "ipam-add",
+  "ipam-added",
+  "address",
+  "route",
+  "write-ready",
+  "written-ready",
+] as const;
+
 export const baseConf = { cniVersion: "1.0.0", name: "net", type: "portwright", bridge: "oob-br", vlan: 100 } as const;
 
 export function cniRequest(input: CniInput): { env: Record<string, string>; stdin: string } {

@@ -23,9 +23,9 @@ async function askTcx(): Promise<boolean> {
 
 export const HAS_TCX = await askTcx();
 
-/** ids of the programs on a link's ingress hook that can be ours */
+/** ids of the programs on a link's ingress hook that can be ours; one that settles hangs there twice */
 export async function programsOn(bpf: Bpf, ifindex: number): Promise<number[]> {
-  if (HAS_TCX) return (await bpf.queryTcx(ifindex)).map(({ programId }) => programId);
+  const links = HAS_TCX ? await bpf.queryTcx(ifindex) : [];
   const id = await bpf.queryClsact(ifindex);
-  return id === 0 ? [] : [id];
+  return [...links.map(({ programId }) => programId), ...(id === 0 ? [] : [id])];
 }

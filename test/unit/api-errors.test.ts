@@ -1,7 +1,7 @@
 /** Every error has a code, says where, and shows nothing of the inside. */
 import { request as httpRequest } from "node:http";
 import test from "ava";
-import { PortwrightError } from "../../daemon/errors.ts";
+import { errorTable, PortwrightError } from "../../daemon/errors.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
 import { attachRequest, startTestApi } from "./api-fake.ts";
 
@@ -71,15 +71,15 @@ test("errors of the daemon keep code, status, help and place", async (t) => {
   t.teardown(close);
   const place = { file: "/etc/portwright/a.yaml", line: 3, column: 5 };
   backend.before = async () => {
-    throw new PortwrightError("UPLINK_NOT_READY", "uplink of oob is down", { place });
+    throw new PortwrightError("NIC_ABSENT", "uplink of oob is down", { place });
   };
   const answer = await cni("POST", "/v1/attachments", { body: attachRequest });
   t.is(answer.status, 409);
   t.deepEqual(answer.json, {
     error: {
-      code: "UPLINK_NOT_READY",
+      code: "NIC_ABSENT",
       message: "uplink of oob is down",
-      help: "Look at the cluster network's conditions in GET /v1/status.",
+      help: errorTable.NIC_ABSENT.help,
       place,
     },
   });

@@ -1,7 +1,7 @@
 /** Where the API listens: socket files and their modes, what is in the way, what systemd passed, loopback only. */
 import { execFile, spawn } from "node:child_process";
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { type AddressInfo, createConnection, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -174,6 +174,8 @@ test("sockets passed by systemd are told by name, or by order, and only to the p
   const env = (more: NodeJS.ProcessEnv) => ({ LISTEN_PID: "7", ...more });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "2", LISTEN_FDNAMES: "read:cni" }), 7), { read: 3, cni: 4 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "2" }), 7), { cni: 3, read: 4 });
+  t.deepEqual(passedSockets(env({ LISTEN_FDS: "4" }), 7), { cni: 3, read: 4, admin: 5 });
+  t.deepEqual(passedSockets(env({ LISTEN_FDS: "2", LISTEN_FDNAMES: "http:read" }), 7), { http: 3, read: 4 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "3", LISTEN_FDNAMES: "other:x:cni" }), 7), { cni: 5 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "1", LISTEN_FDNAMES: "cni:read" }), 7), { cni: 3 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "2" }), 8), {});
@@ -200,7 +202,7 @@ test("a daemon started by socket activation answers on the passed sockets and le
       "--import=tsx",
       fixture("api-activated.ts"),
     ],
-    { stdio: ["pipe", "pipe", "inherit"] },
+    { stdio: ["pipe", "pipe", "ignore"] },
   );
   t.teardown(() => void child.kill("SIGKILL"));
   await untilExists(sockets.read);
@@ -214,6 +216,38 @@ test("a daemon started by socket activation answers on the passed sockets and le
   t.is(await ended, 0);
   t.true(existsSync(sockets.cni));
 });
+
+test("HTTP is served on a passed TCP socket, and a passed unix socket is refused for it", async (t) => {
+  const directory = privateDirectory(t);
+  const start = (...addresses: readonly string[]) => {
+    const command = [process.execPath, "--import=tsx", fixture("api-activated.ts"), "--http"];
+    const options = [...addresses.map((one) => `--listen=${one}`), "--fdname=cni:read:http", "-E", "PATH"];
+    const child = spawn("systemd-socket-activate", [...options, ...command], { stdio: ["pipe", "pipe", "ignore"] });
+    t.teardown(() => void child.kill("SIGKILL"));
+    return child;
+  };
+  const at = (name: string) => path.join(directory, name);
+  const port = await freePort();
+  const child = start(at("cni.sock"), at("read.sock"), `127.0.0.1:${port}`);
+  await untilExists(at("read.sock"));
+  t.is((await client({ socketPath: at("read.sock") })("GET", "/healthz")).status, 200);
+  t.is((await client({ host: "127.0.0.1", port })("GET", "/metrics")).status, 200);
+  child.stdin.end();
+
+  const refused = start(at("cni2.sock"), at("read2.sock"), at("http.sock"));
+  const ended = new Promise<number | null>((resolve) => refused.once("exit", resolve));
+  await untilExists(at("read2.sock"));
+  createConnection(at("read2.sock")).on("error", () => {});
+  t.not(await ended, 0);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port: 0 }, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 function fixture(name: string): string {
   return path.join(import.meta.dirname, name);

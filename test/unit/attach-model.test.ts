@@ -2,31 +2,19 @@
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
 import type { AttachService } from "../../daemon/attach/attach-service.ts";
-import { baseConf, cni, FakeHost, kernelError } from "../support/attach-fakes.ts";
-
-const conf = { ...baseConf, ipam: { type: "host-local" } };
+import { ipamConf as conf } from "../support/attach-checks.ts";
+import { ADD_STEPS, cni, FakeHost, kernelError } from "../support/attach-fakes.ts";
 
 type Action =
   | { readonly do: "ADD" | "DEL" | "CHECK"; readonly container: string; readonly failAt: string | null }
   | { readonly do: "restart" }
   | { readonly do: "lose-netns"; readonly container: string };
 
-const STEPS = [
-  "write-pending",
-  "make",
-  "enter",
-  "ipam-add",
-  "ipam-added",
-  "address",
-  "route",
-  "write-ready",
-  "written-ready",
-];
 const container = fc.constantFrom("c1", "c2", "c3");
 const anyRequest = fc.record({
   do: fc.constantFrom("ADD" as const, "ADD" as const, "DEL" as const, "CHECK" as const),
   container,
-  failAt: fc.option(fc.constantFrom(...STEPS, "unmake", "ipam-del"), { freq: 2 }),
+  failAt: fc.option(fc.constantFrom(...ADD_STEPS, "unmake", "ipam-del"), { freq: 2 }),
 });
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 8, arbitrary: anyRequest },

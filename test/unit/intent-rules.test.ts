@@ -20,6 +20,7 @@ const rules: readonly (readonly [string, string, string, string, RegExp])[] = [
   ["a list", "- a\n", "1:1", "INTENT_INVALID", /must be a map/],
   ["no kind", "apiVersion: v1\n", "1:1", "INTENT_INVALID", /kind is missing/],
   ["no apiVersion", "kind: Network\n", "1:1", "INTENT_INVALID", /portwright\.io\/v1alpha1/],
+  ["kind named as what objects inherit", "kind: toString\n", "1:7", "INTENT_UNKNOWN_KIND", /not read here/],
   [
     "a kind of a later issue",
     "apiVersion: network.harvesterhci.io/v1beta1\nkind: LinkMonitor\n",

@@ -5,7 +5,6 @@ import fc from "fast-check";
 import {
   contains,
   familyOf,
-  formatIp,
   formatIpv4,
   ipBytes,
   isHostAddress,
@@ -21,18 +20,17 @@ import {
 const ip = (text: string) => parseIp(text) ?? { family: 4 as const, value: -1n };
 const cidr = (text: string) => parseCidr(text) ?? { family: 4 as const, address: -1n, prefixLength: 0 };
 
-test("addresses are read and written back in canonical form", (t) => {
+test("an address is the same one in each of its spellings", (t) => {
   const forms = [
-    ["192.0.2.1", "192.0.2.1"],
-    ["::", "::"],
-    ["2001:db8::1", "2001:db8::1"],
     ["2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
-    ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+    ["2001:db8::1", "2001:0db8:0:0:0:0:0:0001"],
     ["1:0:0:2:0:0:0:3", "1:0:0:2::3"],
     ["::ffff:192.0.2.1", "::ffff:c000:201"],
-    ["fe80::", "fe80::"],
+    ["fe80::", "fe80:0:0:0:0:0:0:0"],
+    ["::", "0:0:0:0:0:0:0:0"],
   ] as const;
-  for (const [text, canonical] of forms) t.is(formatIp(ip(text)), canonical);
+  for (const [one, other] of forms) t.deepEqual(parseIp(one), parseIp(other) ?? t.fail(other), one);
+  t.is(parseIp("2001:db8::1")?.value, 0x2001_0db8_0000_0000_0000_0000_0000_0001n);
 });
 
 test("what is no address or subnet is null", (t) => {
@@ -69,12 +67,10 @@ test("what is no address or subnet is null", (t) => {
   }
 });
 
-test("text, number and text again are the same address", (t) => {
+test("what node:net takes for an address is one", (t) => {
   fc.assert(
     fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
-      const one = parseIp(text);
-      t.is(one !== null, isIP(text) !== 0);
-      if (one !== null) t.deepEqual(parseIp(formatIp(one)), one);
+      t.is(parseIp(text)?.family, isIP(text) === 0 ? undefined : isIP(text) === 4 ? 4 : 6, text);
     }),
   );
 });
@@ -84,7 +80,7 @@ test("a subnet contains what node:net's BlockList says it contains", (t) => {
     fc.property(fc.ipV4(), fc.ipV4(), fc.integer({ min: 0, max: 32 }), fc.boolean(), (a, b, prefix, near) => {
       const base = parseCidr(`${a}/${prefix}`);
       if (base === null) return t.fail();
-      const other = near ? formatIp(lastAddress(base)) : b;
+      const other = near ? formatIpv4(Number(lastAddress(base).value)) : b;
       const list = new BlockList();
       list.addSubnet(a, prefix, "ipv4");
       t.is(contains(base, ip(other)), list.check(other, "ipv4"));
@@ -94,8 +90,8 @@ test("a subnet contains what node:net's BlockList says it contains", (t) => {
 
 test("a subnet's own name and its broadcast address are no hosts, except on /31 and /32", (t) => {
   const net = cidr("10.1.2.130/25");
-  t.is(formatIp(networkAddress(net)), "10.1.2.128");
-  t.is(formatIp(lastAddress(net)), "10.1.2.255");
+  t.deepEqual(networkAddress(net), ip("10.1.2.128"));
+  t.deepEqual(lastAddress(net), ip("10.1.2.255"));
   t.false(isHostAddress(net, ip("10.1.2.128")));
   t.false(isHostAddress(net, ip("10.1.2.255")));
   t.true(isHostAddress(net, ip("10.1.2.129")));
@@ -141,7 +137,10 @@ test("addresses become octets, and are compared, whatever their spelling", (t) =
   fc.assert(
     fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), (groups) => {
       const text = groups.map((g) => g.toString(16)).join(":");
-      t.is(hex(text), groups.map((g) => g.toString(16).padStart(4, "0")).join(""));
+      const octets = groups.map((g) => g.toString(16).padStart(4, "0")).join("");
+      t.is(hex(text), octets);
+      const shortened = new URL(`http://[${text}]/`).hostname.slice(1, -1); // the URL standard's form: RFC 5952
+      t.is(hex(shortened), octets, shortened);
     }),
   );
 });

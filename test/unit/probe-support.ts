@@ -1,7 +1,9 @@
 /** A clock that tests move, and a wire with gateways on it in place of packet sockets. */
 import type { PacketSocket, PacketSocketOptions, ReceivedFrame } from "../../daemon/kernel/kernel.ts";
+import type { ProbeReport } from "../../daemon/model/probe.ts";
 import type { Clock } from "../../daemon/probe/clock.ts";
 import { buildArp, buildEcho, type Frame, parseFrame } from "../../daemon/probe/frame.ts";
+import { Prober, type ProberOptions, type ProbeTarget } from "../../daemon/probe/prober.ts";
 
 export const PROBE_MAC = "02:00:00:00:00:01";
 export const GATEWAY_MAC = "02:00:00:00:00:fe";
@@ -211,3 +213,39 @@ export function seeded(seed = 1): () => number {
     return state / 2 ** 32;
   };
 }
+
+/** A prober on a fake clock and wire. */
+export function setUp(options: Partial<ProberOptions> = {}) {
+  const clock = new FakeClock();
+  const wire = new FakeWire(clock);
+  const published: ProbeReport[] = [];
+  const logged: string[] = [];
+  const prober = new Prober({
+    openSocket: wire.open,
+    log: { info: (_, message) => logged.push(message), warn: (_, message) => logged.push(message) },
+    onReport: (report) => published.push(report),
+    clock,
+    random: seeded(7),
+    ...options,
+  });
+  return { clock, wire, prober, published, logged };
+}
+
+export function target(change: Partial<ProbeTarget> = {}): ProbeTarget {
+  return {
+    network: "blue",
+    clusterNetwork: "oob",
+    vlan: 100,
+    gateway: "10.0.0.1",
+    cidr: "10.0.0.0/24",
+    probeAddress: "10.0.0.250",
+    innerIfindex: 7,
+    mac: PROBE_MAC,
+    uplinkHasCarrier: () => true,
+    ...change,
+  };
+}
+
+export const gateway = (change: Partial<FakeGateway> = {}): FakeGateway => ({ ip: "10.0.0.1", vlan: 100, ...change });
+export const brief = (reports: readonly ProbeReport[]) =>
+  reports.map(({ network, probe, success, reason }) => [network, probe, success, reason]);

@@ -30,6 +30,8 @@ for (const argv of [
   ["--http", "::1:80"],
   ["--run-dir", "run"],
   ["--log-level", "loud"],
+  ["--node-label", "rack"],
+  ["--node-label", "=7"],
   ["--no-such-option"],
   ["stray"],
 ]) {
@@ -39,10 +41,25 @@ for (const argv of [
   });
 }
 
+test("labels of the host come one by one, and an empty value is a value", (t) => {
+  t.deepEqual(settings("--node-label", "rack=7", "--node-label", "gpu=").nodeLabels, { rack: "7", gpu: "" });
+  t.deepEqual(settings().nodeLabels, {});
+});
+
 test("help and version end before anything is touched; the help names every option", (t) => {
   t.is(parseSettings(["--help"]), "help");
   t.is(parseSettings(["--version"]), "version");
-  for (const name of ["intent", "netns", "run-dir", "state-dir", "pin-dir", "http", "node-name", "log-level"]) {
+  for (const name of [
+    "intent",
+    "netns",
+    "run-dir",
+    "state-dir",
+    "pin-dir",
+    "http",
+    "node-name",
+    "node-label",
+    "log-level",
+  ]) {
     t.true(HELP.includes(`--${name} `), name);
   }
 });

@@ -47,7 +47,11 @@ export function addFamily(registry: Registry, { name, help, type, read }: Family
     reset: () => {}, // there is nothing here to reset: the truth is elsewhere
   };
   computed.add(family);
-  // The registry asks no more of a metric than this, but its types want the class with the write methods.
+  register(registry, family);
+}
+
+/** The registry asks no more of a metric than this, but its types want the class with the write methods. */
+export function register(registry: Registry, family: ComputedFamily): void {
   registry.registerMetric(family as unknown as Metric);
 }
 

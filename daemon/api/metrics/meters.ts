@@ -6,9 +6,9 @@ import { type RejectReason, rejectReasons } from "../reject.ts";
 import { rollbackCauses } from "../schemas/transaction.ts";
 import { label, PREFIX } from "./family.ts";
 
-export const cniCommands = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
-export const reconcileResults = ["applied", "unchanged", "failed"] as const;
-export const deletedKinds = ["link", "port", "attachment", "pin"] as const;
+const cniCommands = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
+const reconcileResults = ["applied", "unchanged", "failed"] as const;
+const deletedKinds = ["link", "port"] as const;
 
 export type ReconcileResult = (typeof reconcileResults)[number];
 export type DeletedKind = (typeof deletedKinds)[number];

@@ -3,8 +3,8 @@
  * event loop a turn between families, so that 10,000 series never hold up a frame of the daemon's own work for long.
  */
 import { setImmediate as turn } from "node:timers/promises";
-import { type Metric, Registry } from "prom-client";
-import { type ComputedFamily, isComputed } from "./family.ts";
+import { Registry } from "prom-client";
+import { type ComputedFamily, isComputed, register } from "./family.ts";
 import { type Meters, PromMeters } from "./meters.ts";
 import { Snapshots } from "./snapshot.ts";
 import type { MetricSources } from "./sources.ts";
@@ -71,7 +71,7 @@ async function renderInParts(family: ComputedFamily): Promise<string> {
   for (let from = 0; from === 0 || from < values.length; from += PART) {
     const part = new Registry();
     const some = { ...head, values: values.slice(from, from + PART) };
-    part.registerMetric({ ...head, get: async () => some } as unknown as Metric);
+    register(part, { ...head, get: async () => some });
     const text = await part.getSingleMetricAsString(head.name);
     // HELP and TYPE come once a family
     lines.push(from === 0 ? text : text.split("\n").slice(2).join("\n"));

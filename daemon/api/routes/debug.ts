@@ -7,24 +7,20 @@ import { debugPage } from "../debug-page.ts";
 import { attachmentView } from "../views.ts";
 import { readRoutes } from "./read.ts";
 
-/** Further pages by name: /debug/<name>, JSON. */
-export type DebugExtras = Readonly<Record<string, () => unknown>>;
-
 const anything = { 200: { type: "object", additionalProperties: true } } as const;
 
-export function debugRoutes(app: App, backend: Backend, extras: DebugExtras): void {
-  const json = (name: string, summary: string, answer: () => unknown) =>
+export function debugRoutes(app: App, backend: Backend): void {
+  const json = (name: string, summary: string, answer: () => object | Promise<object>) =>
     app.get(
       `/debug/${name}`,
-      { schema: { summary, response: anything }, serializerCompiler: () => stringify },
-      async (_request, reply) => reply.send((await answer()) as never),
+      { schema: { summary, response: anything }, serializerCompiler: () => JSON.stringify },
+      async (_request, reply) => reply.send({ ...(await answer()) }),
     );
 
   readRoutes(app, backend, "/debug");
   json("attachments", "Attachments", () => ({ attachments: backend.attachments().map(attachmentView) }));
   json("maps", "How full the BPF maps are", async () => ({ maps: await backend.mapUse() }));
   json("heap", "Memory and event loop of the process", processUse);
-  for (const [name, answer] of Object.entries(extras)) json(name, "Additional page", answer);
 
   const page = {
     schema: { summary: "Overview for people", produces: ["text/html"], response: { 200: { type: "string" } } },
@@ -65,13 +61,4 @@ async function processUse() {
     },
     versions: process.versions,
   };
-}
-
-/** Extras may hold what JSON has no form for. */
-function stringify(value: unknown): string {
-  return JSON.stringify(value, (_key, v: unknown) => {
-    if (typeof v === "bigint") return v.toString();
-    if (v instanceof Map) return Object.fromEntries(v);
-    return v instanceof Set ? [...v] : v;
-  });
 }

@@ -13,8 +13,8 @@ export function healthRoutes(app: App, backend: Pick<Backend, "healthy" | "ready
       url,
       { schema: { summary, response: { 200: healthSchema, 503: healthSchema } } },
       async (_request, reply) => {
-        const answer = await ask();
-        return reply.code(answer.ok ? 200 : 503).send(answer as never);
+        const { ok, reasons } = await ask();
+        return reply.code(ok ? 200 : 503).send({ ok, reasons: [...reasons] });
       },
     );
   }
@@ -42,6 +42,6 @@ export function openApiRoute(app: App): void {
       schema: { summary: "This document", response: { 200: { type: "object", additionalProperties: true } } },
       serializerCompiler: () => JSON.stringify,
     },
-    async (_request, reply) => reply.send(app.swagger() as never),
+    async (_request, reply) => reply.send({ ...app.swagger() }),
   );
 }

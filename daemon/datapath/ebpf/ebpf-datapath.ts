@@ -13,6 +13,7 @@ import type { Domain, FloodList } from "./flood-lists.ts";
 import { chooseHook, type Hook } from "./hook.ts";
 import { checkAbi } from "./abi-table.ts";
 import { ABI_VERSION, decodeEvent, FLOOD_MAX, MAX_PORTS, SLOTS_MAX, TICK_SHIFT } from "./layout.ts";
+import { isOlderThan } from "./kernel-release.ts";
 import { pinPaths, type PinPaths } from "./pins.ts";
 import { type PortEntry, PortTable } from "./port-table.ts";
 import { SwitchMaps } from "./switch-maps.ts";
@@ -30,12 +31,6 @@ export interface EbpfDatapathOptions {
 /** Most events a second and CPU. */
 const EVENT_RATE = 100;
 
-/** bpf_redirect_peer makes frames PACKET_HOST itself from 6.15 on. */
-function needsChangeType(kernelRelease: string): boolean {
-  const [major = 0, minor = 0] = kernelRelease.split(/[.-]/).map(Number);
-  return major < 6 || (major === 6 && minor < 15);
-}
-
 export class EbpfDatapath implements Datapath {
   readonly rung: Rung;
   readonly #namespace: Namespace;
@@ -47,6 +42,8 @@ export class EbpfDatapath implements Datapath {
   readonly #clock: TickClock;
   /** domains whose list could not be written; the next change takes them along */
   readonly #unwritten = new Set<Domain>();
+  /** ports whose program may not hang in its best form yet */
+  readonly #unsettled: Set<number>;
   readonly #locks = new KeyedLock<number>();
   readonly #listeners: ((events: readonly DatapathEvent[]) => void)[] = [];
   #ring: { close(): Promise<void> } | null = null;
@@ -68,6 +65,7 @@ export class EbpfDatapath implements Datapath {
     this.#hook = hook;
     this.rung = rung;
     this.#table = table;
+    this.#unsettled = new Set([...table.entries()].map(({ ifindex }) => ifindex));
     this.#clock = new TickClock(TICK_SHIFT, clock);
   }
 
@@ -76,7 +74,7 @@ export class EbpfDatapath implements Datapath {
     const { bpf } = namespace;
     const pins = pinPaths(pinRoot, ABI_VERSION);
     const object = await openSwitchObject(bpf, pins, objectFile, {
-      pw_change_type: needsChangeType(release()) ? 1 : 0,
+      pw_change_type: isOlderThan(release(), 6, 15) ? 1 : 0, // from 6.15 on bpf_redirect_peer does it
     });
     try {
       const maps = new SwitchMaps(bpf, object, kernel);
@@ -98,14 +96,16 @@ export class EbpfDatapath implements Datapath {
   }
 
   async observe(): Promise<readonly ObservedPort[]> {
-    const ports = await this.#maps.readPorts();
+    // Nobody but us gives ports ids; what they hold is read from the kernel.
+    const ids = [...this.#table.entries()].map(({ portId }) => portId);
+    const ports = await this.#maps.readPortsOf(ids);
     return await Promise.all(ports.map((entry) => this.#observed(entry)));
   }
 
   async inspect(ifindex: number): Promise<ObservedPort | null> {
     const portId = await this.#maps.linkPort(ifindex);
-    const entry = portId === 0 ? null : await this.#maps.readPort(portId);
-    return entry && entry.ifindex === ifindex ? await this.#observed(entry) : null;
+    const [entry] = portId === 0 ? [] : await this.#maps.readPortsOf([portId]);
+    return entry?.ifindex === ifindex ? await this.#observed(entry) : null;
   }
 
   async unhooked(): Promise<readonly number[]> {
@@ -126,6 +126,18 @@ export class EbpfDatapath implements Datapath {
     return this.#locks.run(ifindex, () => this.#removePort(ifindex));
   }
 
+  async settle(atMost: number): Promise<number> {
+    let changed = 0;
+    for (const ifindex of [...this.#unsettled]) {
+      if (changed >= atMost) break;
+      await this.#locks.run(ifindex, async () => {
+        this.#unsettled.delete(ifindex);
+        if (this.#table.get(ifindex) && (await this.#hook.settle(ifindex))) changed++;
+      });
+    }
+    return this.#unsettled.size;
+  }
+
   async #setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
     const { before, after, freshSlots, domains } = this.#table.set(ifindex, config);
     try {
@@ -140,13 +152,14 @@ export class EbpfDatapath implements Datapath {
           this.#maps.writePort(after, true),
           writeFloods(),
           this.#maps.nameLink(ifindex, after.portId),
-          this.#hook.attach(ifindex),
+          this.#hook.attach(ifindex, isWorkload(config) ? "new" : "in use"),
         ]);
       } else {
         if (freshSlots) await this.#maps.moveCounts(before, after);
-        await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex)]);
+        await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex, "in use")]);
       }
       this.#unwritten.clear();
+      this.#unsettled.add(ifindex);
     } catch (error) {
       for (const domain of domains) this.#unwritten.add(domain);
       if (!before) await this.#removePort(ifindex).catch(() => undefined);
@@ -156,6 +169,7 @@ export class EbpfDatapath implements Datapath {
   }
 
   async #removePort(ifindex: number): Promise<void> {
+    this.#unsettled.delete(ifindex);
     const removed = this.#table.remove(ifindex);
     if (!removed) {
       await this.#hook.detach(ifindex);
@@ -174,20 +188,17 @@ export class EbpfDatapath implements Datapath {
   async counters(): Promise<readonly PortCounters[]> {
     const entries = [...this.#table.entries()];
     const [counts, vlans] = await Promise.all([
-      this.#maps.readPortCounts(entries.map(({ portId }) => portId)),
+      this.#maps.readPortCounts(entries),
       Promise.all(entries.map((entry) => this.#maps.readCounters(entry))),
     ]);
-    return entries.map(({ ifindex, portId }, i) => {
-      const count = counts[i] as (typeof counts)[number];
-      return {
-        ifindex,
-        portId,
-        vlans: (vlans[i] ?? []).map(({ vlan, counters }) => ({ vlan, ...counters })),
-        drops: count.drops,
-        ...count.stats,
-        learned: count.learned,
-      };
-    });
+    return counts.map(({ entry: { ifindex, portId }, drops, stats, learned }, i) => ({
+      ifindex,
+      portId,
+      vlans: (vlans[i] ?? []).map(({ vlan, counters }) => ({ vlan, ...counters })),
+      drops,
+      ...stats,
+      learned,
+    }));
   }
 
   async fdb(): Promise<readonly FdbEntry[]> {
@@ -265,7 +276,7 @@ export class EbpfDatapath implements Datapath {
     for (const ifindex of hooked) if (!known.has(ifindex)) await this.#hook.detach(ifindex);
     if (this.#object.outdated.length > 0) {
       const links = new Set((await this.#namespace.links()).map(({ ifindex }) => ifindex));
-      for (const ifindex of known) if (links.has(ifindex)) await this.#hook.attach(ifindex);
+      for (const ifindex of known) if (links.has(ifindex)) await this.#hook.attach(ifindex, "in use");
       await retirePrograms(this.#namespace.bpf, this.#pins, this.#object.outdated);
     }
   }
@@ -300,4 +311,9 @@ export class EbpfDatapath implements Datapath {
 function sameFlood(a: FloodList | null, b: FloodList | null): boolean {
   if (!a || !b) return a === b;
   return a.untagged.join() === b.untagged.join() && a.tagged.join() === b.tagged.join();
+}
+
+/** The link of a workload was made for its port a moment ago; others were there before. */
+function isWorkload({ kind }: PortConfig): boolean {
+  return kind === "veth" || kind === "tap";
 }

@@ -1,16 +1,23 @@
 /**
- * Hanging the ingress program on a link, in the two ways that kernels offer. tcx (6.6): a pinned link each, replaced in
- * place by link update (no packet is lost). clsact: a filter that the kernel holds until the link or the filter goes.
+ * Hanging the ingress program on a link, in the two ways that kernels offer. clsact: a filter that the kernel holds until
+ * the link or the filter goes; there at once. tcx (6.6): a pinned link each, replaced in place by link update; about 5 %
+ * less a frame, but coming and going wait for an RCU grace period under RTNL (tcx_entry_sync), some 10 ms in which
+ * nobody on the host can change a link. So the port of a new workload begins with the filter, and settles into tcx when
+ * there is time. A link that carries traffic already gets tcx at once: to add or remove the filter's qdisc stops its
+ * transmit queues for a moment.
  */
 import { readdir } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bpf, BpfLink, BpfProgram, Namespace } from "../../kernel/kernel.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { Rung } from "../datapath.ts";
 import type { PinPaths } from "./pins.ts";
 
 export interface Hook {
-  /** puts the program on the link, or in the place of an older one */
-  attach(ifindex: number): Promise<void>;
+  /** puts the program on the link, or in the place of an older one; frames go through it when this resolves */
+  attach(ifindex: number, link: "new" | "in use"): Promise<void>;
+  /** brings it into its best form, without a gap; false if it was there already */
+  settle(ifindex: number): Promise<boolean>;
   /** true if this very program hangs on this very link */
   isAttached(ifindex: number): Promise<boolean>;
   /** which of these links lack this very program; cheap, for it is asked every second */
@@ -25,7 +32,7 @@ export interface Hook {
  * tcx or clsact? BPF_LINK_CREATE on an interface that cannot exist answers ENODEV where the kernel knows tcx and EINVAL
  * where it does not: asked without touching any link.
  */
-export async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
+async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
   try {
     const link = await bpf.attachTcx(program, 0x7fffffff);
     link.close();
@@ -43,14 +50,62 @@ export async function chooseHook(
   pins: PinPaths,
 ): Promise<{ hook: Hook; rung: Rung }> {
   if (await hasTcx(namespace.bpf, program))
-    return { hook: new TcxHook(namespace.bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
+    return { hook: new SettlingHook(namespace, program, pins), rung: { name: "tcx+peer", reason: "" } };
   return {
     hook: new ClsactHook(namespace, program),
     rung: { name: "clsact+peer", reason: "the kernel has no tcx (Linux 6.6)" },
   };
 }
 
-export class TcxHook implements Hook {
+export class SettlingHook implements Hook {
+  readonly #tcx: TcxLinks;
+  readonly #filter: ClsactHook;
+
+  constructor(namespace: Pick<Namespace, "bpf" | "links">, program: BpfProgram, pins: PinPaths) {
+    this.#tcx = new TcxLinks(namespace.bpf, program, pins);
+    this.#filter = new ClsactHook(namespace, program);
+  }
+
+  async attach(ifindex: number, link: "new" | "in use"): Promise<void> {
+    if (link === "in use") await this.#tcx.attach(ifindex);
+    else if (!(await this.#tcx.update(ifindex))) await this.#filter.attach(ifindex);
+  }
+
+  /** tcx runs before filters and its verdict is final, so for a moment both hang there and no frame sees two. */
+  async settle(ifindex: number): Promise<boolean> {
+    const settled = await this.#tcx.isAttached(ifindex);
+    if (!settled) await this.#tcx.attach(ifindex);
+    const filter = await this.#filter.remove(ifindex, { keepQdisc: true });
+    return !settled || filter;
+  }
+
+  async isAttached(ifindex: number): Promise<boolean> {
+    return (await this.#tcx.isAttached(ifindex)) || (await this.#filter.isAttached(ifindex));
+  }
+
+  /** Most have settled. One that settles between the first two looks is seen by the third: none goes back to a filter. */
+  async missing(ifindexes: readonly number[]): Promise<readonly number[]> {
+    const unsettled = await this.#tcx.missing(ifindexes);
+    if (unsettled.length === 0) return unsettled;
+    const bare = await this.#filter.missing(unsettled);
+    return bare.length === 0 ? bare : await this.#tcx.missing(bare);
+  }
+
+  async detach(ifindex: number): Promise<void> {
+    await this.#tcx.detach(ifindex);
+    await this.#filter.detach(ifindex);
+  }
+
+  async attached(): Promise<readonly number[]> {
+    const [pinned, filtered] = await Promise.all([this.#tcx.attached(), this.#filter.attached()]);
+    return [...new Set([...pinned, ...filtered])];
+  }
+}
+
+const FREEING_TRIES = 40;
+const FREEING_WAIT_MS = 25;
+
+class TcxLinks {
   readonly #bpf: Bpf;
   readonly #program: BpfProgram;
   readonly #pins: PinPaths;
@@ -61,25 +116,44 @@ export class TcxHook implements Hook {
     this.#pins = pins;
   }
 
-  async attach(ifindex: number): Promise<void> {
-    const pin = this.#pins.link(ifindex);
-    const old = await this.#open(ifindex);
-    if (old) {
-      try {
-        if (old.ifindex === ifindex) {
-          if (old.programId !== this.#program.id) await this.#bpf.updateLink(old, this.#program);
-          return;
-        }
-      } finally {
-        old.close();
-      }
-      await this.#bpf.unpin(pin); // of a link that was deleted; the index came back
-    }
-    const link = await this.#bpf.attachTcx(this.#program, ifindex);
+  /** false if no link of ours is there to be brought up to date */
+  async update(ifindex: number): Promise<boolean> {
+    const link = await this.#open(ifindex);
+    if (!link) return false;
     try {
-      await this.#bpf.pin(link, pin);
+      if (link.ifindex === ifindex) {
+        if (link.programId !== this.#program.id) await this.#bpf.updateLink(link, this.#program);
+        return true;
+      }
+    } finally {
+      link.close();
+    }
+    await this.#bpf.unpin(this.#pins.link(ifindex)); // of a link that was deleted; the index came back
+    return false;
+  }
+
+  async attach(ifindex: number): Promise<void> {
+    if (await this.update(ifindex)) return;
+    const link = await this.#create(ifindex);
+    try {
+      await this.#bpf.pin(link, this.#pins.link(ifindex));
     } finally {
       link.close(); // the pin holds it: an open descriptor a port would be 500 of them
+    }
+  }
+
+  /**
+   * A link whose pin somebody removed is freed by a work queue a little later, and until then the same program cannot
+   * be attached again.
+   */
+  async #create(ifindex: number): Promise<BpfLink> {
+    for (let tried = 1; ; tried++) {
+      try {
+        return await this.#bpf.attachTcx(this.#program, ifindex);
+      } catch (error) {
+        if (!isKernelError(error, "EEXIST") || tried === FREEING_TRIES) throw error;
+      }
+      await sleep(FREEING_WAIT_MS);
     }
   }
 
@@ -142,11 +216,22 @@ export class ClsactHook implements Hook {
     return this.#bpf.linksWithout("clsact", this.#program, ifindexes);
   }
 
+  settle(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   async detach(ifindex: number): Promise<void> {
+    await this.remove(ifindex, { keepQdisc: false });
+  }
+
+  /** false if there was none */
+  async remove(ifindex: number, options: { readonly keepQdisc: boolean }): Promise<boolean> {
     try {
-      await this.#bpf.detachClsact(ifindex);
+      await this.#bpf.detachClsact(ifindex, options);
+      return true;
     } catch (error) {
-      if (!isKernelError(error, "ENODEV") && !isKernelError(error, "ENOENT")) throw error;
+      if (isKernelError(error, "ENODEV") || isKernelError(error, "ENOENT")) return false;
+      throw error;
     }
   }
 

@@ -21,10 +21,10 @@ export class SlotAllocator {
   allocate(count: number): SlotRange | null {
     let base = 0;
     let index = 0;
-    for (; index < this.#used.length; index++) {
-      const next = this.#used[index] as SlotRange;
+    for (const next of this.#used) {
       if (next.base - base >= count) break;
       base = next.base + next.count;
+      index++;
     }
     if (base + count > this.#limit) return null;
     const range = { base, count };

@@ -5,6 +5,7 @@
  */
 import type { Bpf, Kernel } from "../../kernel/kernel.ts";
 import type { ClockSample } from "./ageing.ts";
+import { viewOf } from "./abi-table.ts";
 import type { Domain, FloodList } from "./flood-lists.ts";
 import * as layout from "./layout.ts";
 import type { PortEntry } from "./port-table.ts";
@@ -33,10 +34,15 @@ export class SwitchMaps {
     return entries;
   }
 
-  async readPort(portId: number): Promise<PortEntry | null> {
-    const bytes = await this.#bpf.lookup(this.#object.maps.ports, layout.encodeU32(portId));
-    const record = bytes && layout.decodePort(bytes);
-    return record ? entryOf(portId, record) : null;
+  /** Those that are there, of the ids asked for: the whole map is 5 MB. */
+  async readPortsOf(portIds: readonly number[]): Promise<PortEntry[]> {
+    if (portIds.length === 0) return [];
+    const values = await this.#bpf.lookupMany(this.#object.maps.ports, concat(portIds.map(layout.encodeU32)));
+    return portIds.flatMap((portId, i) => {
+      const bytes = values[i];
+      const record = bytes ? layout.decodePort(bytes) : null;
+      return record ? [entryOf(portId, record)] : [];
+    });
   }
 
   async writePort(entry: PortEntry, up: boolean): Promise<void> {
@@ -122,24 +128,27 @@ export class SwitchMaps {
     const raw = await this.#rawCounters(entry);
     return [...entry.config.allowed].map((vlan, index) => ({
       vlan,
-      counters: layout.sumCounters(raw[index] as Uint8Array, this.#cpus),
+      counters: layout.sumCounters(present(raw[index]), this.#cpus),
     }));
   }
 
   async readPortCounts(
-    portIds: readonly number[],
-  ): Promise<{ drops: ReturnType<typeof layout.sumDrops>; stats: layout.PortStats; learned: number }[]> {
-    const keys = concat(portIds.map(layout.encodeU32));
+    entries: readonly PortEntry[],
+  ): Promise<
+    { entry: PortEntry; drops: ReturnType<typeof layout.sumDrops>; stats: layout.PortStats; learned: number }[]
+  > {
+    const keys = concat(entries.map(({ portId }) => layout.encodeU32(portId)));
     const { drops, port_stats: stats, fdb_count: learned } = this.#object.maps;
     const [d, s, n] = await Promise.all([
       this.#bpf.lookupMany(drops, keys),
       this.#bpf.lookupMany(stats, keys),
       this.#bpf.lookupMany(learned, keys),
     ]);
-    return portIds.map((_, i) => ({
-      drops: layout.sumDrops(d[i] as Uint8Array, this.#cpus),
-      stats: layout.sumPortStats(s[i] as Uint8Array, this.#cpus),
-      learned: layout.decodeU32(n[i] as Uint8Array),
+    return entries.map((entry, i) => ({
+      entry,
+      drops: layout.sumDrops(present(d[i]), this.#cpus),
+      stats: layout.sumPortStats(present(s[i]), this.#cpus),
+      learned: layout.decodeU32(present(n[i])),
     }));
   }
 
@@ -155,8 +164,9 @@ export class SwitchMaps {
   async countFdb(): Promise<Map<Domain, number>> {
     const { keys, count } = await this.#bpf.readAll(this.#object.maps.fdb);
     const counts = new Map<Domain, number>();
+    const view = viewOf(keys);
     for (let i = 0; i < count; i++) {
-      const domain = (keys[i * 8] as number) | ((keys[i * 8 + 1] as number) << 8); // as decodeFdbKey reads it
+      const domain = view.getUint16(i * 8, true); // as decodeFdbKey reads it
       counts.set(domain, (counts.get(domain) ?? 0) + 1);
     }
     return counts;
@@ -199,4 +209,10 @@ function slotKeys({ slots }: PortEntry): Uint8Array {
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(parts);
+}
+
+/** Every index of an array map has a value. */
+function present(value: Uint8Array | null | undefined): Uint8Array {
+  if (!value) throw new RangeError("an array map has no such index");
+  return value;
 }

@@ -5,9 +5,12 @@
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rm, rmdir } from "node:fs/promises";
+import { release } from "node:os";
 import { join } from "node:path";
-import type { Bpf, BpfMap, BpfProgram } from "../../kernel/kernel.ts";
+import { PortwrightError } from "../../errors.ts";
+import type { Bpf, BpfLoadOptions, BpfMap, BpfObject, BpfProgram } from "../../kernel/kernel.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
+import { isOlderThan } from "./kernel-release.ts";
 import type { PinPaths } from "./pins.ts";
 
 export const MAP_NAMES = [
@@ -57,7 +60,7 @@ export async function openSwitchObject(
     const found = await openPinned(bpf, pins, digest);
     if (found) return assemble(found.maps, found.programs, true, outdated);
   }
-  const object = await bpf.load(objectFile, { mapPinDir: pins.maps, constants });
+  const object = await load(bpf, objectFile, { mapPinDir: pins.maps, constants });
   await mkdir(join(pins.programs, digest), { recursive: true, mode: 0o700 });
   for (const name of PROGRAM_NAMES) {
     const program = object.programs.get(name);
@@ -66,6 +69,20 @@ export async function openSwitchObject(
     await bpf.pin(program, pins.program(digest, name));
   }
   return assemble(object.maps, object.programs, false, outdated);
+}
+
+/** That the kernel is too old is known only by trying: distributions carry newer features back. */
+async function load(bpf: Bpf, objectFile: string, options: BpfLoadOptions): Promise<BpfObject> {
+  try {
+    return await bpf.load(objectFile, options);
+  } catch (error) {
+    if (isKernelError(error, "ENOSYS") || (isKernelError(error) && isOlderThan(release(), 5, 17))) {
+      throw new PortwrightError("KERNEL_TOO_OLD", `Linux ${release()} cannot run the switch: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
 }
 
 /** Removes the pins of programs that no port uses any more. */

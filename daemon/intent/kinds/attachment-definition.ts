@@ -2,13 +2,8 @@
 import type { PortwrightError } from "../../errors.ts";
 import type { Network, NetworkRoute, NetworkType } from "../../model/resources.ts";
 import { VlanSet } from "../../model/vlan-set.ts";
-import {
-  attachmentDefinitionSchema,
-  bridgeConfigSchema,
-  type RawAttachmentDefinition,
-  type RawBridgeConfig,
-} from "../schemas/network-attachment-definition.ts";
-import { routeAnnotationSchema, type RawRoute } from "../schemas/route.ts";
+import { attachmentDefinitionSchema, bridgeConfigSchema } from "../schemas/network-attachment-definition.ts";
+import { routeAnnotationSchema } from "../schemas/route.ts";
 import { type Path, readEmbeddedJson } from "../source.ts";
 import { Check, show } from "../validate.ts";
 import { readRoute } from "./route.ts";
@@ -26,14 +21,15 @@ export interface AttachmentDefinition {
 }
 
 export function readAttachmentDefinition(check: Check, errors: PortwrightError[]): AttachmentDefinition | undefined {
-  if (!check.schema(attachmentDefinitionSchema)) return undefined;
-  const { metadata } = check.source.value as RawAttachmentDefinition;
+  const definition = check.read(attachmentDefinitionSchema);
+  if (definition === undefined) return undefined;
+  const { metadata } = definition;
   const source = readEmbeddedJson(check.source, CONFIG, "spec.config", errors);
   const route = readRouteAnnotation(check, errors);
   if (source === null) return undefined;
   const config = new Check(source, errors, "spec.config");
-  if (!config.schema(bridgeConfigSchema)) return undefined;
-  const raw = source.value as RawBridgeConfig;
+  const raw = config.read(bridgeConfigSchema);
+  if (raw === undefined) return undefined;
   const vlan = raw.vlan ?? 0;
   const hasTrunk = raw.vlanTrunk !== undefined && raw.vlanTrunk.length > 0;
   if (hasTrunk && vlan !== 0) config.refuse(["vlan"], `must be 0 beside vlanTrunk, not ${vlan}`);
@@ -76,6 +72,6 @@ function readRouteAnnotation(check: Check, errors: PortwrightError[]): NetworkRo
   const source = readEmbeddedJson(check.source, ROUTE, `the annotation ${GROUP}/route`, errors);
   if (source === null) return undefined;
   const route = new Check(source, errors, `the annotation ${GROUP}/route`);
-  if (!route.schema(routeAnnotationSchema)) return undefined;
-  return readRoute(route, source.value as RawRoute, [], false);
+  const raw = route.read(routeAnnotationSchema);
+  return raw && readRoute(route, raw, [], false);
 }

@@ -4,7 +4,6 @@ import { clusterNetworkSchema } from "../schemas/cluster-network.ts";
 import type { Check } from "../validate.ts";
 
 export function readClusterNetwork(check: Check): ClusterNetwork | undefined {
-  if (!check.schema(clusterNetworkSchema)) return undefined;
-  const raw = check.source.value as { readonly metadata: { readonly name: string } };
-  return { name: raw.metadata.name, place: check.source.at([]) };
+  const raw = check.read(clusterNetworkSchema);
+  return raw && { name: raw.metadata.name, place: check.source.at([]) };
 }

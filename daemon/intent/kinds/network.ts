@@ -1,14 +1,15 @@
 /** Network: what workloads attach to, in our short form. */
 import type { Network } from "../../model/resources.ts";
 import { VlanSet } from "../../model/vlan-set.ts";
-import { networkSchema, type RawNetwork } from "../schemas/network.ts";
+import { networkSchema } from "../schemas/network.ts";
 import type { Check } from "../validate.ts";
 import { readRoute } from "./route.ts";
 import { readTrunk } from "./trunk.ts";
 
 export function readNetwork(check: Check): Network | undefined {
-  if (!check.schema(networkSchema)) return undefined;
-  const { metadata, spec } = check.source.value as RawNetwork;
+  const raw = check.read(networkSchema);
+  if (raw === undefined) return undefined;
+  const { metadata, spec } = raw;
   const vlan = spec.vlan ?? 0;
   if (spec.type === "L2VlanNetwork") {
     if (spec.vlan === undefined) check.refuse(["spec"], "has type L2VlanNetwork and no vlan");

@@ -1,12 +1,13 @@
 /** VlanConfig: which NICs carry a cluster network. */
 import { DEFAULT_NATIVE_VLAN, type VlanConfig } from "../../model/resources.ts";
-import { type RawVlanConfig, vlanConfigSchema } from "../schemas/vlan-config.ts";
+import { vlanConfigSchema } from "../schemas/vlan-config.ts";
 import type { Check } from "../validate.ts";
 import { readBondOptions } from "./bond-options.ts";
 
 export function readVlanConfig(check: Check): VlanConfig | undefined {
-  if (!check.schema(vlanConfigSchema)) return undefined;
-  const { metadata, spec } = check.source.value as RawVlanConfig;
+  const raw = check.read(vlanConfigSchema);
+  if (raw === undefined) return undefined;
+  const { metadata, spec } = raw;
   const { nics, linkAttributes = {}, bondOptions = {}, nativeVlan = DEFAULT_NATIVE_VLAN } = spec.uplink;
   nics.forEach((nic, index) => {
     const path = ["spec", "uplink", "nics", index];

@@ -1,7 +1,11 @@
 /** Harvester's ClusterNetwork: a name, and no spec. */
 import { clusterNetworkName, metadata, resource } from "./common.ts";
 
-export const clusterNetworkSchema = resource(
+export interface RawClusterNetwork {
+  readonly metadata: { readonly name: string };
+}
+
+export const clusterNetworkSchema = resource<RawClusterNetwork>(
   "ClusterNetwork: a group of networks that share one uplink",
   "network.harvesterhci.io/v1beta1",
   "ClusterNetwork",

@@ -91,14 +91,23 @@ export function metadata<const Name>(name: Name) {
   } as const;
 }
 
+declare const fitting: unique symbol;
+/** A JSON schema. What fits it has the type, by the word of whoever wrote both; for the compiler only. */
+export type Schema<Raw> = { readonly [keyword: string]: unknown; readonly [fitting]?: Raw };
+
+interface Properties {
+  readonly apiVersion: { readonly const: string };
+  readonly [name: string]: object;
+}
+
 /** The frame of every kind. Its status is what some cluster said: read, not used. */
-export function resource<const M, const P extends Record<string, unknown>>(
+export function resource<Raw>(
   title: string,
   apiVersion: string,
   kind: string,
-  metadataSchema: M,
-  properties: P,
-) {
+  metadataSchema: object,
+  properties: Readonly<Record<string, object>>,
+): Schema<Raw> & { readonly properties: Properties } {
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title,
@@ -112,5 +121,5 @@ export function resource<const M, const P extends Record<string, unknown>>(
       ...properties,
       status: { description: "ignored" },
     },
-  } as const;
+  };
 }

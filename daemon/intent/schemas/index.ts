@@ -13,6 +13,10 @@ export const kindSchemas = {
 
 export type Kind = keyof typeof kindSchemas;
 
+export function isKind(text: string): text is Kind {
+  return Object.hasOwn(kindSchemas, text);
+}
+
 export const schemaFiles: Readonly<Record<Kind, string>> = {
   ClusterNetwork: "cluster-network.json",
   VlanConfig: "vlan-config.json",

@@ -1,8 +1,8 @@
 /** NetworkAttachmentDefinition (k8s.cni.cncf.io/v1) as Harvester writes it, and the bridge CNI configuration inside. */
-import { dnsSubdomain, metadata, mtu, resource, text, trunk, vlanOrZero } from "./common.ts";
+import { dnsSubdomain, metadata, mtu, resource, type Schema, text, trunk, vlanOrZero } from "./common.ts";
 import type { RawTrunkItem } from "./network.ts";
 
-export const attachmentDefinitionSchema = resource(
+export const attachmentDefinitionSchema = resource<RawAttachmentDefinition>(
   "NetworkAttachmentDefinition: a network in the form that Multus reads",
   "k8s.cni.cncf.io/v1",
   "NetworkAttachmentDefinition",
@@ -41,7 +41,7 @@ export interface RawBridgeConfig {
 const flag = { type: "boolean", "x-must": "be true or false" } as const;
 
 /** The keys of the bridge plugin. Those that have a meaning only on attach are checked there. */
-export const bridgeConfigSchema = {
+export const bridgeConfigSchema: Schema<RawBridgeConfig> = {
   type: "object",
   "x-must": "be a map",
   additionalProperties: false,

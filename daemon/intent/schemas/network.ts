@@ -3,7 +3,7 @@ import { clusterNetworkName, dnsLabel, metadata, resource, trunk, vlanOrZero } f
 import type { NetworkType } from "../../model/resources.ts";
 import { type RawRoute, routeSchema } from "./route.ts";
 
-export const networkTypes = ["L2VlanNetwork", "UntaggedNetwork", "L2VlanTrunkNetwork"] as const;
+const networkTypes = ["L2VlanNetwork", "UntaggedNetwork", "L2VlanTrunkNetwork"] as const;
 
 export interface RawTrunkItem {
   readonly id?: number;
@@ -23,7 +23,7 @@ export interface RawNetwork {
   };
 }
 
-export const networkSchema = resource(
+export const networkSchema = resource<RawNetwork>(
   "Network: one network that workloads attach to",
   "portwright.io/v1alpha1",
   "Network",

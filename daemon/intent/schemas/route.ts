@@ -1,5 +1,5 @@
 /** How a network's gateway is known: `spec.route` of a Network, and the route annotation of an attachment definition. */
-import { text } from "./common.ts";
+import { type Schema, text } from "./common.ts";
 
 export interface RawRoute {
   readonly mode: "manual" | "auto";
@@ -11,7 +11,7 @@ export interface RawRoute {
 
 const address = { type: "string", "x-must": "be an IP address" } as const;
 
-export const routeProperties = {
+const routeProperties = {
   mode: { enum: ["manual", "auto"], "x-must": "be manual or auto" },
   cidr: { description: "The network's subnet, e.g. 10.100.0.0/24", type: "string", "x-must": "be a subnet" },
   gateway: address,
@@ -28,7 +28,7 @@ export const routeSchema = {
 } as const;
 
 /** The annotation also holds what a controller found out: read, not used. */
-export const routeAnnotationSchema = {
+export const routeAnnotationSchema: Schema<RawRoute> = {
   ...routeSchema,
   properties: { ...routeProperties, connectivity: text },
 } as const;

@@ -18,7 +18,7 @@ export interface RawVlanConfig {
   };
 }
 
-export const vlanConfigSchema = resource(
+export const vlanConfigSchema = resource<RawVlanConfig>(
   "VlanConfig: which NICs carry a cluster network, on which hosts",
   "network.harvesterhci.io/v1beta1",
   "VlanConfig",
