@@ -1,5 +1,5 @@
 /** What tests of changes compare and speak to: the host's state, a gateway on the wire, metrics. */
-import type { Link } from "../../daemon/kernel/kernel.ts";
+import type { Link, Namespace } from "../../daemon/kernel/kernel.ts";
 import { ETH_P_ARP, frame } from "../peers/frames.ts";
 import { OOB, type TestHost } from "./test-host.ts";
 
@@ -24,11 +24,15 @@ export interface HostState {
   readonly ports: readonly object[];
 }
 
+/** The links alone. */
+export async function linkState(namespace: Namespace): Promise<readonly object[]> {
+  return (await namespace.links()).map(settable).toSorted(byName);
+}
+
 /** All that can be set. What a link gets anew with every life (index, a random MAC) and what only counts is left out. */
 export async function hostState(h: TestHost): Promise<HostState> {
-  const links = await h.host.namespace.links();
   const ports = await h.ports();
-  return { links: links.map(settable).toSorted(byName), ports: ports.map(plainPort).toSorted(byName) };
+  return { links: await linkState(h.host.namespace), ports: ports.map(plainPort).toSorted(byName) };
 }
 
 function settable({ name, alias, kind, up, flags, mtu, txQueueLength, mac, data }: Link) {
