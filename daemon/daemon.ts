@@ -33,19 +33,8 @@ import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } fro
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
 import type { Settings } from "./settings.ts";
 import { transactionHost } from "./transaction-host.ts";
+import { Upkeep } from "./upkeep.ts";
 import { VERSION } from "./version.ts";
-
-/** s that an address may stay unseen before it is forgotten, and between two looks: the Linux bridge's own figures */
-const FDB_MAX_AGE = 300;
-const AGEING_INTERVAL_MS = 10_000;
-/** A round now and then although nothing was reported: what makes no event is seen so. */
-const ROUND_INTERVAL_MS = 30_000;
-/** Lost programs are not left to that: without one a port is dead. */
-const HOOK_INTERVAL_MS = 900;
-/** Uplinks are pruned and ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
-const SETTLE_AFTER_MS = 5000;
-const SETTLE_INTERVAL_MS = 500;
-const SETTLE_AT_ONCE = 2;
 
 export class Daemon implements Backend {
   readonly #settings: Settings;
@@ -60,16 +49,11 @@ export class Daemon implements Backend {
   readonly #watch: HostWatch;
   readonly #metrics: Metrics;
   readonly #control: IntentControl;
+  readonly #upkeep: Upkeep;
   readonly #listeners = new Set<(event: PortwrightEvent) => void>();
   readonly #startedAt = new Date().toISOString();
-  readonly #timers: NodeJS.Timeout[] = [];
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
-  /** when a workload last came or went, on performance's clock */
-  #lastChange = 0;
-  /** the change after which uplinks were pruned last */
-  #prunedAt = 0;
-  #settling = false;
   #observing: Promise<Observation> | null = null;
   #conditions: readonly Condition[] = [];
 
@@ -163,6 +147,7 @@ export class Daemon implements Backend {
       onLink: (type, device) => this.#emit({ type, time: now(), device }),
       onRound: () => this.#afterRound(),
     });
+    this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
     this.#attach = new AttachService({
       portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
       records: new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log),
@@ -205,12 +190,7 @@ export class Daemon implements Backend {
     await this.#watch.start();
     await this.#control.start();
     await this.#attach.recover();
-    this.#timers.push(
-      setInterval(() => void this.#age(), AGEING_INTERVAL_MS),
-      setInterval(() => void this.#lookAtHooks(), HOOK_INTERVAL_MS),
-      setInterval(() => this.#watch.ask("interval"), ROUND_INTERVAL_MS),
-      setInterval(() => void this.#settle(), SETTLE_INTERVAL_MS),
-    );
+    this.#upkeep.start();
   }
 
   /** Reads the intent's files again; what cannot be read leaves the intent as it is, and says so. */
@@ -230,18 +210,18 @@ export class Daemon implements Backend {
   // ---- Backend
 
   attach(request: AttachRequest) {
-    this.#lastChange = performance.now();
+    this.#upkeep.stir();
     return this.#attach.attach(request);
   }
   detach(id: string): Promise<void> {
-    this.#lastChange = performance.now();
+    this.#upkeep.stir();
     return this.#attach.detach(id);
   }
   attachments() {
     return this.#attach.list();
   }
   cni(request: CniRequest): Promise<CniReply> {
-    this.#lastChange = performance.now();
+    this.#upkeep.stir();
     return this.#attach.cni(request);
   }
   counters() {
@@ -352,44 +332,8 @@ export class Daemon implements Backend {
     );
   }
 
-  /** A program that is taken off its hook makes no event. */
-  async #lookAtHooks(): Promise<void> {
-    try {
-      const ifindexes = await this.#datapath.unhooked();
-      if (ifindexes.length === 0) return;
-      this.#log.warn({ ifindexes }, "ports have lost their program");
-      this.#watch.ask("drift");
-    } catch (error) {
-      this.#log.error({ error }, "looking for lost programs failed");
-    }
-  }
-
-  async #settle(): Promise<void> {
-    if (this.#settling || performance.now() - this.#lastChange < SETTLE_AFTER_MS) return;
-    this.#settling = true;
-    try {
-      if (this.#prunedAt < this.#lastChange) {
-        this.#prunedAt = this.#lastChange;
-        await this.#reconciler.pruneUplinks();
-      }
-      await this.#datapath.settle(SETTLE_AT_ONCE);
-    } catch (error) {
-      this.#log.error({ error }, "what can wait failed; the switch goes on as it is");
-    } finally {
-      this.#settling = false;
-    }
-  }
-
-  async #age(): Promise<void> {
-    try {
-      await this.#datapath.age(FDB_MAX_AGE);
-    } catch (error) {
-      this.#log.error({ error }, "ageing failed");
-    }
-  }
-
   async #stopWork(): Promise<void> {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#upkeep.stop();
     this.#attach.close();
     await this.#control.close();
     await this.#prober.close();

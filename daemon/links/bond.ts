@@ -109,8 +109,8 @@ export function bondChange(link: TargetLink, observed: Link): SettingsChange | n
 
 /** What the bond must be for the change. */
 export function bondNeed(data: LinkData): BondNeed {
-  const needs = Object.keys(data).map(needOf);
-  return needs.includes("empty") ? "empty" : needs.includes("down") ? "down" : "nothing";
+  const needs = new Set(Object.keys(data).map(needOf));
+  return needs.has("empty") ? "empty" : needs.has("down") ? "down" : "nothing";
 }
 
 /** Of what is reported, what could be set in that mode: as a way back, or to make the bond again. */

@@ -25,7 +25,7 @@ const silent = Object.fromEntries(
   ["debug", "info", "warn", "error"].map((l) => [l, () => undefined]),
 ) as unknown as Log;
 const noProbes = { reports: () => [], probeNow: async () => [] } as unknown as Prober;
-const meters = { countReconcile() {}, setDrift() {}, countRepairs() {} };
+const meters = { countReconcile() {}, setDrift() {}, countDeleted() {}, countRepairs() {} };
 
 interface Bed {
   readonly kernel: Kernel;
@@ -64,7 +64,7 @@ async function life({ kernel, host, directory, files }: Bed, death: Death) {
   const onRound = async () => undefined;
   const control = new IntentControl({
     host: transactionHost({ namespace, reconciler, prober: noProbes, log: silent, onRound }),
-    ...{ paths: [files], nodeName: "n", stateDirectory: directory, epoch: "test", log: silent },
+    ...{ paths: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory, epoch: "test", log: silent },
     onRollback: (cause) => causes.push(cause),
     onConditions: () => undefined,
   });
@@ -152,7 +152,7 @@ async function lifeThatDiesAtStart({ kernel, host, directory, files }: Bed, at: 
   const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false });
   const control = new IntentControl({
     host: transactionHost({ namespace, reconciler, prober: noProbes, log: silent, onRound: async () => undefined }),
-    ...{ paths: [files], nodeName: "n", stateDirectory: directory, epoch: "test", log: silent },
+    ...{ paths: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory, epoch: "test", log: silent },
     onRollback: () => undefined,
     onConditions: () => undefined,
   });
