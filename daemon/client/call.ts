@@ -25,7 +25,7 @@ export function call<T>(socketPath: string, { method, path, body }: Call): Promi
           if (response.statusCode === 200) resolve(answer as T);
           else reject(asError(answer) ?? new Error(`${method} ${path}: status ${response.statusCode}`));
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });
