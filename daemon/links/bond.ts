@@ -98,8 +98,7 @@ export function bondChange(link: TargetLink, observed: Link): SettingsChange | n
   const along = "mode" in wrong ? Object.keys(link.data) : "miimon" in wrong ? DELAYS : [];
   const found: LinkData = { ...ABSENT_BOND_DATA, ...observed.data };
   const keys = new Set([...Object.keys(wrong), ...along]);
-  const pick = (from: LinkData): LinkData =>
-    Object.fromEntries([...keys].flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])));
+  const pick = (from: LinkData): LinkData => Object.fromEntries(Object.entries(from).filter(([key]) => keys.has(key)));
   return {
     // The way back must not name what the old mode refuses.
     before: { ...change.before, data: "mode" in wrong ? settableBondData(found) : pick(settableBondData(found)) },
@@ -109,8 +108,8 @@ export function bondChange(link: TargetLink, observed: Link): SettingsChange | n
 
 /** What the bond must be for the change. */
 export function bondNeed(data: LinkData): BondNeed {
-  const needs = Object.keys(data).map(needOf);
-  return needs.includes("empty") ? "empty" : needs.includes("down") ? "down" : "nothing";
+  const needs = new Set(Object.keys(data).map(needOf));
+  return needs.has("empty") ? "empty" : needs.has("down") ? "down" : "nothing";
 }
 
 /** Of what is reported, what could be set in that mode: as a way back, or to make the bond again. */
