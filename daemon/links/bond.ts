@@ -98,8 +98,7 @@ export function bondChange(link: TargetLink, observed: Link): SettingsChange | n
   const along = "mode" in wrong ? Object.keys(link.data) : "miimon" in wrong ? DELAYS : [];
   const found: LinkData = { ...ABSENT_BOND_DATA, ...observed.data };
   const keys = new Set([...Object.keys(wrong), ...along]);
-  const pick = (from: LinkData): LinkData =>
-    Object.fromEntries([...keys].flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])));
+  const pick = (from: LinkData): LinkData => Object.fromEntries(Object.entries(from).filter(([key]) => keys.has(key)));
   return {
     // The way back must not name what the old mode refuses.
     before: { ...change.before, data: "mode" in wrong ? settableBondData(found) : pick(settableBondData(found)) },

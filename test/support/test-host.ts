@@ -17,9 +17,11 @@ import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { Status } from "../../daemon/model/status.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
+import { PATIENCE } from "./until.ts";
 
 const run = promisify(execFile);
 let count = 0;
+const START_LIMIT_MS = 20_000 * PATIENCE;
 
 export interface TestNic {
   readonly name: string;
@@ -107,7 +109,7 @@ export class TestHost {
     await writeFile(join(directory, "intent.yaml"), intent);
     if (smallState) await mountSmall(t, join(directory, "state"));
     await prepare?.(host);
-    const daemon = await DaemonProcess.start(paths(directory, host), { ready });
+    const daemon = await DaemonProcess.start(paths(directory, host), { ready, limitMs: START_LIMIT_MS });
     const self = new TestHost(lab, directory, host, wire, daemon);
     t.teardown(() => self.daemon.stop());
     return self;
@@ -119,7 +121,7 @@ export class TestHost {
   }
 
   async start(options: { readonly ready?: boolean } = {}): Promise<void> {
-    this.daemon = await DaemonProcess.start(this.paths, options);
+    this.daemon = await DaemonProcess.start(this.paths, { ...options, limitMs: START_LIMIT_MS });
   }
 
   /** ADD by the plugin, into a new namespace or the pod's own */

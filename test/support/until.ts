@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Where the CPU is emulated, all takes longer: what the deadline is multiplied by. */
-const PATIENCE = Number(process.env["PORTWRIGHT_TEST_PATIENCE"] ?? 1);
+export const PATIENCE = Number(process.env["PORTWRIGHT_TEST_PATIENCE"] ?? 1);
 
 export async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 30_000): Promise<void> {
   const end = Date.now() + deadlineMs * PATIENCE;

@@ -221,20 +221,20 @@ test("HTTP is served on a passed TCP socket, and a passed unix socket is refused
   const directory = privateDirectory(t);
   const start = (...addresses: readonly string[]) => {
     const command = [process.execPath, "--import=tsx", fixture("api-activated.ts"), "--http"];
-    const options = [...addresses.map((one) => `--listen=${one}`), "--fdname=cni:read:http", "-E", "PATH"];
+    const options = [...addresses.map((one) => `--listen=${one}`), "--fdname=cni:read:admin:http", "-E", "PATH"];
     const child = spawn("systemd-socket-activate", [...options, ...command], { stdio: ["pipe", "pipe", "ignore"] });
     t.teardown(() => void child.kill("SIGKILL"));
     return child;
   };
   const at = (name: string) => path.join(directory, name);
   const port = await freePort();
-  const child = start(at("cni.sock"), at("read.sock"), `127.0.0.1:${port}`);
+  const child = start(at("cni.sock"), at("read.sock"), at("admin.sock"), `127.0.0.1:${port}`);
   await untilExists(at("read.sock"));
   t.is((await client({ socketPath: at("read.sock") })("GET", "/healthz")).status, 200);
   t.is((await client({ host: "127.0.0.1", port })("GET", "/metrics")).status, 200);
   child.stdin.end();
 
-  const refused = start(at("cni2.sock"), at("read2.sock"), at("http.sock"));
+  const refused = start(at("cni2.sock"), at("read2.sock"), at("admin2.sock"), at("http.sock"));
   const ended = new Promise<number | null>((resolve) => refused.once("exit", resolve));
   await untilExists(at("read2.sock"));
   createConnection(at("read2.sock")).on("error", () => {});

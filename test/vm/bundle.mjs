@@ -10,7 +10,7 @@ import { ROOT } from "../../scripts/setup/root.mjs";
 const keepPlaces = {
   name: "keep-places",
   setup(/** @type {import("esbuild").PluginBuild} */ { onLoad }) {
-    onLoad({ filter: /\/(daemon|test)\/.*\.ts$/ }, ({ path: file }) => {
+    onLoad({ filter: /\/(daemon|test)\/.*\.(ts|mjs)$/ }, ({ path: file }) => {
       const places = { dirname: path.dirname(file), filename: file, url: pathToFileURL(file).href };
       const contents = readFileSync(file, "utf8").replace(
         /\bimport\.meta\.(dirname|filename|url)\b/g,
