@@ -79,7 +79,7 @@ export class Daemon implements Backend {
         objectFile: bpfObjectFile(),
       });
       undo.push(() => datapath.close());
-      const features = await kernelFeatures(namespace);
+      const features = await askFeatures(kernel, handle);
       const self = new Daemon(settings, kernel, features, log, handle, namespace, datapath, locks);
       undo.push(() => self.#stopWork());
       await self.#begin();
@@ -352,6 +352,16 @@ export class Daemon implements Backend {
 
   #emit(event: PortwrightEvent): void {
     for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** By a thread of its own: a question that the kernel refuses is none of the writes that are counted. */
+async function askFeatures(kernel: Kernel, handle: NetnsHandle): Promise<KernelFeatures> {
+  const namespace = await kernel.enter(handle);
+  try {
+    return await kernelFeatures(namespace);
+  } finally {
+    await namespace.close();
   }
 }
 

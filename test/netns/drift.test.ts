@@ -76,11 +76,14 @@ test("a program that is taken off its hook comes back without any event, is coun
   const repairs = await metric(h, "portwright_drift_repairs_total");
   const pin = join(h.directory, `bpf/v1/links/${link?.ifindex}`);
   const bpf = h.host.namespace.bpf;
+  const ifindex = link?.ifindex ?? 0;
+  const hasSettled = async () => (await bpf.queryTcx(ifindex)).length === 1 && (await bpf.queryClsact(ifindex)) === 0;
+  await until(hasSettled, 30_000); // a port begins with a filter
   const held = await bpf.openLink(pin);
   await bpf.detachLink(held); // the pin stays, and holds a link without a device
   held.close();
-  t.deepEqual(await bpf.queryTcx(link?.ifindex ?? 0), []);
-  await until(async () => (await bpf.queryTcx(link?.ifindex ?? 0)).length === 1, 5_000);
+  t.deepEqual(await bpf.queryTcx(ifindex), []);
+  await until(async () => (await bpf.queryTcx(ifindex)).length === 1, 5_000);
   await until(async () => (await metric(h, "portwright_drift_repairs_total")) === repairs + 1);
   t.regex(h.daemon.log, /ports have lost their program/);
   const wire = await tap(t, h.wire, "nic0");
