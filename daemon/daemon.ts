@@ -4,23 +4,24 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { AttachRequest, Backend, PortwrightEvent } from "./api/backend.ts";
+import type { ApplyRequest, AttachRequest, Backend, PortwrightEvent } from "./api/backend.ts";
 import { countKernelWrites } from "./api/metrics/kernel-writes.ts";
 import { createMetrics, type Metrics } from "./api/metrics/registry.ts";
 import { AttachService } from "./attach/attach-service.ts";
 import type { CniReply, CniRequest } from "./attach/cni-request.ts";
 import { DeleteQueue } from "./attach/delete-queue.ts";
 import { currentEpoch } from "./attach/epoch.ts";
-import { RecordFiles } from "./attach/record-files.ts";
+import { RecordFiles } from "./state/record-files.ts";
 import { Records } from "./attach/records.ts";
 import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
 import { PortwrightError } from "./errors.ts";
+import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
 import { HostWatch } from "./host-watch.ts";
-import { loadIntent } from "./intent/intent.ts";
+import { IntentControl } from "./intent-control.ts";
+import { type FoundIntent, IntentSources } from "./intent-sources.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
-import type { Intent } from "./model/resources.ts";
 import type { PortStatus, Status } from "./model/status.ts";
 import type { Condition } from "./model/target.ts";
 import { bpfObjectFile } from "./package-files.ts";
@@ -32,18 +33,9 @@ import { Reconciler } from "./reconcile/reconciler.ts";
 import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } from "./reconcile/report.ts";
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
 import type { Settings } from "./settings.ts";
-import { messageOf } from "./thrown.ts";
+import { transactionHost } from "./transaction-host.ts";
+import { Upkeep } from "./upkeep.ts";
 import { VERSION } from "./version.ts";
-
-/** s that an address may stay unseen before it is forgotten, and between two looks: the Linux bridge's own figures */
-const FDB_MAX_AGE = 300;
-const AGEING_INTERVAL_MS = 10_000;
-/** A round now and then although nothing was reported: what makes no event (a program taken off its hook) is seen so. */
-const ROUND_INTERVAL_MS = 30_000;
-/** Uplinks are pruned and ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
-const SETTLE_AFTER_MS = 5000;
-const SETTLE_INTERVAL_MS = 500;
-const SETTLE_AT_ONCE = 2;
 
 export class Daemon implements Backend {
   readonly #settings: Settings;
@@ -57,24 +49,19 @@ export class Daemon implements Backend {
   readonly #prober: Prober;
   readonly #watch: HostWatch;
   readonly #metrics: Metrics;
+  readonly #control: IntentControl;
+  readonly #upkeep: Upkeep;
   readonly #listeners = new Set<(event: PortwrightEvent) => void>();
   readonly #startedAt = new Date().toISOString();
-  readonly #timers: NodeJS.Timeout[] = [];
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
-  /** when a workload last came or went, on performance's clock */
-  #lastChange = 0;
-  /** the change after which uplinks were pruned last */
-  #prunedAt = 0;
-  #settling = false;
   #observing: Promise<Observation> | null = null;
   #conditions: readonly Condition[] = [];
-  #intentError: Condition | null = null;
 
   /** Resolves when the host is as wanted and attach requests can be taken. */
   static async start(settings: Settings, kernel: Kernel, log: Log): Promise<Daemon> {
-    // First what can be wrong without anything having been touched.
-    const intent = await readIntent(settings);
+    const sources = new IntentSources(settings);
+    await sources.check();
     const handle = settings.netns === null ? kernel.ownNetns() : kernel.openNetns(settings.netns);
     const undo: (() => unknown)[] = [() => handle.close()];
     try {
@@ -86,6 +73,8 @@ export class Daemon implements Backend {
         undo.push(() => lock.release());
         return lock;
       });
+      // What is wrong with the intent is said before anything is made in the kernel.
+      const found = await sources.look();
       const namespace = await kernel.enter(handle);
       undo.push(() => namespace.close());
       const datapath = await EbpfDatapath.open({
@@ -95,9 +84,10 @@ export class Daemon implements Backend {
         objectFile: bpfObjectFile(),
       });
       undo.push(() => datapath.close());
-      const self = new Daemon(settings, kernel, log, handle, namespace, datapath, locks);
+      const features = await askFeatures(kernel, handle);
+      const self = new Daemon(settings, sources, kernel, features, log, handle, namespace, datapath, locks);
       undo.push(() => self.#stopWork());
-      await self.#begin(intent);
+      await self.#begin(found);
       return self;
     } catch (error) {
       for (const step of undo.toReversed()) await step();
@@ -107,7 +97,9 @@ export class Daemon implements Backend {
 
   private constructor(
     settings: Settings,
+    sources: IntentSources,
     kernel: Kernel,
+    features: KernelFeatures,
     log: Log,
     handle: NetnsHandle,
     namespace: Namespace,
@@ -134,11 +126,12 @@ export class Daemon implements Backend {
     const { meters, registry } = this.#metrics;
     countKernelWrites(registry, namespace);
     this.#reconciler = new Reconciler({
+      bonding: features.bonding,
       namespace,
       datapath,
       log,
       meters,
-      onConditions: (conditions) => this.#tellConditions(conditions),
+      onConditions: () => this.#tellConditions(this.#allConditions()),
     });
     this.#prober = new Prober({
       openSocket: (options, onFrames) => namespace.openPacketSocket(options, onFrames),
@@ -160,6 +153,7 @@ export class Daemon implements Backend {
       onLink: (type, device) => this.#emit({ type, time: now(), device }),
       onRound: () => this.#afterRound(),
     });
+    this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
     this.#attach = new AttachService({
       portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
       records: new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log),
@@ -176,39 +170,35 @@ export class Daemon implements Backend {
       },
       onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
     });
+    this.#control = new IntentControl({
+      host: transactionHost({
+        ...{ namespace, log, reconciler: this.#reconciler, prober: this.#prober },
+        onRound: () => this.#afterRound(),
+      }),
+      sources,
+      epoch: currentEpoch(handle),
+      log,
+      onRollback: (cause) => meters.countRollback(cause),
+      onConditions: () => this.#tellConditions(this.#allConditions()),
+    });
     datapath.onEvents((events) => {
       for (const event of events) this.#emit({ type: "fdb", time: now(), event });
     });
   }
 
-  async #begin(intent: Intent): Promise<void> {
+  async #begin(found: FoundIntent): Promise<void> {
     for (const attachment of this.#attach.list()) {
       if (attachment.state === "ready") this.#reconciler.register(attachment);
     }
     await this.#watch.start();
-    await this.#reconciler.setIntent(intent);
-    await this.#afterRound();
+    await this.#control.start(found);
     await this.#attach.recover();
-    this.#timers.push(
-      setInterval(() => void this.#age(), AGEING_INTERVAL_MS),
-      setInterval(() => this.#watch.ask("interval"), ROUND_INTERVAL_MS),
-      setInterval(() => void this.#settle(), SETTLE_INTERVAL_MS),
-    );
+    this.#upkeep.start();
   }
 
-  /** Reads the intent again; what cannot be read leaves the intent as it is, and says so. */
-  async reload(): Promise<void> {
-    try {
-      const intent = await readIntent(this.#settings);
-      this.#intentError = null;
-      await this.#reconciler.setIntent(intent);
-      await this.#afterRound();
-      this.#log.info({ generation: this.#reconciler.generation.applied }, "intent read again");
-    } catch (error) {
-      const message = messageOf(error);
-      this.#intentError = { code: "INTENT_INVALID", object: "Intent", message };
-      this.#log.error({ error }, "the intent cannot be read; the last one stays in force");
-    }
+  /** Reads the intent's files again; what cannot be read leaves the intent as it is, and says so. */
+  reload(): Promise<void> {
+    return this.#control.reload();
   }
 
   /** What is pinned goes on switching. */
@@ -223,18 +213,18 @@ export class Daemon implements Backend {
   // ---- Backend
 
   attach(request: AttachRequest) {
-    this.#lastChange = performance.now();
+    this.#upkeep.stir();
     return this.#attach.attach(request);
   }
   detach(id: string): Promise<void> {
-    this.#lastChange = performance.now();
+    this.#upkeep.stir();
     return this.#attach.detach(id);
   }
   attachments() {
     return this.#attach.list();
   }
   cni(request: CniRequest): Promise<CniReply> {
-    this.#lastChange = performance.now();
+    this.#upkeep.stir();
     return this.#attach.cni(request);
   }
   counters() {
@@ -245,6 +235,21 @@ export class Daemon implements Backend {
   }
   mapUse() {
     return this.#datapath.mapUse();
+  }
+  plan(texts: ApplyRequest["texts"]) {
+    return this.#control.plan(texts);
+  }
+  apply(request: ApplyRequest) {
+    return this.#control.apply(request);
+  }
+  confirm() {
+    return this.#control.confirm();
+  }
+  rollBack() {
+    return this.#control.rollBack();
+  }
+  transaction() {
+    return this.#control.transaction();
   }
   get metrics() {
     return this.#metrics.registry;
@@ -277,6 +282,7 @@ export class Daemon implements Backend {
       clusterNetworks,
       networks: networkStatuses(facts, clusterNetworks),
       conditions: facts.conditions,
+      transaction: this.#control.status(),
     };
   }
 
@@ -310,7 +316,7 @@ export class Daemon implements Backend {
   }
 
   #allConditions(): readonly Condition[] {
-    return this.#intentError ? [this.#intentError, ...this.#conditions] : this.#conditions;
+    return [...this.#control.conditions, ...this.#reconciler.conditions];
   }
 
   #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {
@@ -329,33 +335,10 @@ export class Daemon implements Backend {
     );
   }
 
-  async #settle(): Promise<void> {
-    if (this.#settling || performance.now() - this.#lastChange < SETTLE_AFTER_MS) return;
-    this.#settling = true;
-    try {
-      if (this.#prunedAt < this.#lastChange) {
-        this.#prunedAt = this.#lastChange;
-        await this.#reconciler.pruneUplinks();
-      }
-      await this.#datapath.settle(SETTLE_AT_ONCE);
-    } catch (error) {
-      this.#log.error({ error }, "what can wait failed; the switch goes on as it is");
-    } finally {
-      this.#settling = false;
-    }
-  }
-
-  async #age(): Promise<void> {
-    try {
-      await this.#datapath.age(FDB_MAX_AGE);
-    } catch (error) {
-      this.#log.error({ error }, "ageing failed");
-    }
-  }
-
   async #stopWork(): Promise<void> {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#upkeep.stop();
     this.#attach.close();
+    await this.#control.close();
     await this.#prober.close();
     await this.#watch.close();
   }
@@ -375,8 +358,14 @@ export class Daemon implements Backend {
   }
 }
 
-function readIntent({ intent, nodeName, nodeLabels }: Settings): Promise<Intent> {
-  return loadIntent(intent, { nodeName, nodeLabels });
+/** By a thread of its own: a question that the kernel refuses is none of the writes that are counted. */
+async function askFeatures(kernel: Kernel, handle: NetnsHandle): Promise<KernelFeatures> {
+  const namespace = await kernel.enter(handle);
+  try {
+    return await kernelFeatures(namespace);
+  } finally {
+    await namespace.close();
+  }
 }
 
 type Lock = ReturnType<Kernel["lockDirectory"]>;

@@ -32,6 +32,13 @@ export const errorTable = {
     help: "Move the address off the NIC first: frames for it would be switched, not received.",
   },
   NIC_SHARED: { status: 409, cni: 103, help: "Give each NIC to one cluster network only." },
+  NIC_AMBIGUOUS: { status: 409, cni: 103, help: "Name the NIC by something that only one has." },
+  MEMBER_KEPT: {
+    status: 409,
+    cni: 103,
+    help: "Bring up the bond's other members: the NIC leaves as soon as one of them carries traffic.",
+  },
+  BOND_OPTION_UNSUPPORTED: { status: 409, cni: 103, help: "Remove the option, or use a kernel that has it." },
   BONDING_UNSUPPORTED: { status: 409, cni: 103, help: "Name a single NIC, or use a kernel with bonding." },
   NAME_TAKEN: { status: 409, cni: 103, help: "Rename or remove the foreign object; it was left untouched." },
   TOO_MANY_SWITCHES: { status: 409, cni: 103, help: "A host carries at most 16 cluster networks." },
@@ -67,6 +74,15 @@ export const errorTable = {
   FORBIDDEN: { status: 403, cni: 999, help: "Call as root." },
   HOST_REFUSED: { status: 403, cni: 999, help: "Call by 127.0.0.1, [::1] or localhost." },
   NOT_FOUND: { status: 404, cni: 999, help: "GET /openapi.json lists what there is." },
+  // changes of intent
+  TRANSACTION_PENDING: { status: 409, cni: 999, help: "See GET /v1/transaction: confirm it or roll it back first." },
+  TRANSACTION_NONE: { status: 409, cni: 999, help: "See GET /v1/transaction; portwright apply begins a change." },
+  CHANGE_REFUSED: { status: 409, cni: 999, help: "Nothing was touched: correct the intent and apply it again." },
+  ROLLED_BACK: {
+    status: 409,
+    cni: 999,
+    help: "The last good intent is in force: correct what was said, then portwright apply.",
+  },
   // the daemon itself
   KERNEL: { status: 500, cni: 999, help: "See the kernel's text; the daemon's log has more." },
   KERNEL_TOO_OLD: { status: 500, cni: 999, help: "Use Linux 5.17 or newer with BPF." },

@@ -15,6 +15,8 @@ export interface HostWatchOptions {
 
 /** Changes come in groups: one round for what comes within this time. */
 const GATHER_MS = 20;
+/** The same after a round in which a step failed: its tries make events themselves. */
+const RETRY_MS = 1000;
 
 export class HostWatch {
   readonly #options: HostWatchOptions;
@@ -42,10 +44,14 @@ export class HostWatch {
   /** a round, soon */
   ask(cause: string): void {
     if (this.#closed || this.#pending) return;
-    this.#pending = setTimeout(() => {
-      this.#pending = null;
-      this.#round = this.#run(cause);
-    }, GATHER_MS);
+    const failed = (this.#options.reconciler.last?.failures.length ?? 0) > 0;
+    this.#pending = setTimeout(
+      () => {
+        this.#pending = null;
+        this.#round = this.#run(cause);
+      },
+      failed ? RETRY_MS : GATHER_MS,
+    );
   }
 
   async close(): Promise<void> {
@@ -76,11 +82,14 @@ export class HostWatch {
     }
     const { last } = reconciler;
     if (!last) return; // the first round is still to come
+    const indexes = new Map([...this.#carriers].map(([ifindex, { name }]) => [name, ifindex]));
     const wanted = {
       target: last.compiled.target,
       intent: reconciler.intent,
       workloads: [...reconciler.workloads.values()],
       uplinks: this.#uplinks(),
+      indexOf: (name: string) => indexes.get(name),
+      unfinished: last.failures.length > 0,
     };
     if (events.some((event) => disturbs(event, wanted))) this.ask("drift");
   }

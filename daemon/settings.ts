@@ -26,7 +26,7 @@ usage: portwrightd [options]
   --intent PATH       file or directory of YAML; may be given several times   (/etc/portwright)
   --netns PATH        network namespace to manage                             (the daemon's own)
   --run-dir DIR       sockets                                                 (/run/portwright)
-  --state-dir DIR     records of attachments                                  (/var/lib/portwright)
+  --state-dir DIR     records of attachments, the last good intent            (/var/lib/portwright)
   --pin-dir DIR       pinned maps and programs, on a bpffs                    (/sys/fs/bpf/portwright)
   --http ADDRESS      loopback address for metrics, health, debug; or "off"   (127.0.0.1:9469)
   --node-name NAME    this host's name in node selectors                      (the host name)
@@ -34,7 +34,7 @@ usage: portwrightd [options]
   --log-level LEVEL   trace, debug, info, warn or error                       (info)
   --version, --help
 
-The daemon reads its intent again on SIGHUP, and ends on SIGTERM or SIGINT; the switch goes on without it.
+The daemon applies its intent again on SIGHUP, and ends on SIGTERM or SIGINT; the switch goes on without it.
 `;
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"];

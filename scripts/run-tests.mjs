@@ -65,7 +65,9 @@ function chosen() {
   }
   return SUITES.filter(({ name }) => wantedSuites.size === 0 || wantedSuites.has(name)).flatMap((suite) => {
     if (wantedFiles.size === 0) return [{ suite, files: testFiles(suite) }];
-    const files = testFiles(suite).filter((file) => wantedFiles.has(file));
+    // A file that is named without its suite runs where it is at home.
+    const home = wantedSuites.size === 0 ? (suite.borrowed ?? []) : [];
+    const files = testFiles(suite).filter((file) => wantedFiles.has(file) && !home.includes(file));
     return files.length > 0 ? [{ suite, files }] : [];
   });
 }

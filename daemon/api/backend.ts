@@ -4,6 +4,7 @@ import type { CniReply, CniRequest } from "../attach/cni-request.ts";
 import type { DatapathEvent, FdbEntry, MapUse, PortCounters } from "../datapath/datapath.ts";
 import type { Attachment } from "../model/attachment.ts";
 import type { PortStatus, Status } from "../model/status.ts";
+import type { ApplyAnswer, PlanView, TransactionStatus } from "../model/transaction.ts";
 
 /** An attach request of a client that is not CNI. The names are those of the JSON and protobuf forms. */
 export interface AttachRequest {
@@ -18,6 +19,16 @@ export interface AttachRequest {
   readonly mac: string;
   /** static addresses with prefix length, e.g. "10.0.0.2/24"; empty: layer 2 only */
   readonly addresses: readonly string[];
+}
+
+/** A change of intent. */
+export interface ApplyRequest {
+  /** absent: the daemon's own files */
+  readonly texts?: readonly { readonly file: string; readonly text: string }[];
+  /** s in which it must be confirmed; 0 or absent: it need not be */
+  readonly confirm?: number;
+  /** s in which probes that succeeded before must succeed again */
+  readonly verify?: number;
 }
 
 export type PortwrightEvent =
@@ -47,6 +58,14 @@ export interface Backend {
   detach(id: string): Promise<void>;
   attachments(): readonly Attachment[];
   cni(request: CniRequest): Promise<CniReply>;
+  /** what applying these texts would do; undefined: the daemon's own files */
+  plan(texts: ApplyRequest["texts"]): Promise<PlanView>;
+  /** Resolves when the change is verified: permanent, or waiting for its confirmation. */
+  apply(request: ApplyRequest): Promise<ApplyAnswer>;
+  confirm(): Promise<ApplyAnswer>;
+  /** Resolves when the last good intent is in force again. */
+  rollBack(): Promise<TransactionStatus>;
+  transaction(): ApplyAnswer;
   status(): Promise<Status>;
   ports(): Promise<readonly PortStatus[]>;
   counters(): Promise<readonly PortCounters[]>;

@@ -36,3 +36,6 @@ export const readLimits: Limits = {
  * wait in the queue of work, not be turned away at the door. Only root gets this far.
  */
 export const attachLimits: Limits = { ...readLimits, connections: readLimits.work + 32 };
+
+/** An intent of thousands of networks is some megabytes of text; only root sends it. */
+export const adminLimits: Limits = { ...readLimits, body: 4 * 1024 * 1024, connections: 16 };

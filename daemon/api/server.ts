@@ -1,6 +1,6 @@
 /**
- * The API's three servers, each with a surface of its own: the attach socket for root, the reading socket for the
- * daemon's group, and HTTP on loopback for metrics and debugging.
+ * The API's four servers, each with a surface of its own: the attach socket and the admin socket for root, the reading
+ * socket for the daemon's group, and HTTP on loopback for metrics and debugging.
  */
 import path from "node:path";
 import { PortwrightError } from "../errors.ts";
@@ -11,10 +11,11 @@ import { type App, closeApp, createApp } from "./app.ts";
 import type { Backend } from "./backend.ts";
 import { EventStreams } from "./event-stream.ts";
 import { Gate } from "./gate.ts";
-import { attachLimits, type Limits, readLimits } from "./limits.ts";
+import { adminLimits, attachLimits, type Limits, readLimits } from "./limits.ts";
 import { listenOnDescriptor, listenOnPath, listenOnPort } from "./listen.ts";
 import { isLoopbackHost, loopbackAddress } from "./loopback.ts";
 import type { RejectReason } from "./reject.ts";
+import { adminRoutes } from "./routes/admin.ts";
 import { attachmentListRoute, attachRoutes } from "./routes/attachments.ts";
 import { cniRoute } from "./routes/cni.ts";
 import { debugRoutes } from "./routes/debug.ts";
@@ -31,7 +32,7 @@ export interface ApiOptions {
   readonly http: { readonly host: string; readonly port: number } | null;
   readonly log: Log;
   readonly version?: string;
-  /** user ids that may use the attach socket; default root */
+  /** user ids that may use the attach and admin sockets; default root */
   readonly allowedUids?: readonly number[];
   /** feeds portwright_api_rejected_total */
   readonly onRejected?: (reason: RejectReason) => void;
@@ -41,7 +42,12 @@ export interface ApiOptions {
 }
 
 export interface Api {
-  readonly addresses: { readonly cni: string; readonly read: string; readonly http: string | null };
+  readonly addresses: {
+    readonly cni: string;
+    readonly read: string;
+    readonly admin: string;
+    readonly http: string | null;
+  };
   /** Takes no more requests, lets those in flight end, ends event streams, removes the sockets it made. */
   close(): Promise<void>;
 }
@@ -50,9 +56,15 @@ export interface Api {
 export async function startApi(options: ApiOptions): Promise<Api> {
   const host = options.http === null ? null : loopbackAddress(options.http.host);
   const passed = passedSockets(options.env ?? process.env, process.pid);
-  if (passed.cni === undefined || passed.read === undefined) prepareRunDirectory(options.runDirectory);
-  const surfaces = [await attachSurface(options), await readSurface(options), await httpSurface(options)] as const;
-  const [attach, read, web] = surfaces;
+  if (passed.cni === undefined || passed.read === undefined || passed.admin === undefined)
+    prepareRunDirectory(options.runDirectory);
+  const surfaces = [
+    await attachSurface(options),
+    await readSurface(options),
+    await adminSurface(options),
+    await httpSurface(options),
+  ] as const;
+  const [attach, read, admin, web] = surfaces;
   const close = async () => {
     for (const surface of surfaces) surface.streams.close();
     await Promise.all(surfaces.map((surface) => closeApp(surface.app, surface.limits.grace)));
@@ -63,6 +75,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const addresses = {
       cni: await listenOnUnix(attach.app, passed.cni, at("cni.sock"), 0o600),
       read: await listenOnUnix(read.app, passed.read, at("read.sock"), 0o660),
+      admin: await listenOnUnix(admin.app, passed.admin, at("admin.sock"), 0o600),
       http: host === null ? null : await listenHttp(web.app, passed.http, host, options.http?.port ?? 0),
     };
     options.log.info(addresses, "API listens");
@@ -79,14 +92,28 @@ interface Surface {
   readonly limits: Limits;
 }
 
-async function attachSurface(options: ApiOptions): Promise<Surface> {
+/** By the peer's credentials: the socket's mode alone would be lost with a careless chmod. */
+function admission(options: ApiOptions, name: string): Admit {
   const guard = new PeerGuard(options.kernel, options.allowedUids ?? [0]);
-  const surface = await createSurface(options, attachLimits, "Portwright attach API", (request) => {
+  return (request) => {
     const { allowed, who } = guard.check(request.raw.socket);
     if (allowed) return;
-    options.log.warn({ who, url: request.url }, "call refused on the attach socket");
-    throw new PortwrightError("FORBIDDEN", `${who} may not use the attach socket`);
-  });
+    options.log.warn({ who, url: request.url }, `call refused on the ${name} socket`);
+    throw new PortwrightError("FORBIDDEN", `${who} may not use the ${name} socket`);
+  };
+}
+
+async function adminSurface(options: ApiOptions): Promise<Surface> {
+  const admit = admission(options, "admin");
+  const surface = await createSurface(options, adminLimits, "Portwright admin API", admit);
+  adminRoutes(surface.app, options.backend);
+  openApiRoute(surface.app);
+  return surface;
+}
+
+async function attachSurface(options: ApiOptions): Promise<Surface> {
+  const admit = admission(options, "attach");
+  const surface = await createSurface(options, attachLimits, "Portwright attach API", admit);
   const { app, streams, limits } = surface;
   const gate = new Gate(limits.work);
   cniRoute(app, options.backend, gate);

@@ -2,6 +2,10 @@
 export class KeyedLock<Key> {
   readonly #tails = new Map<Key, Promise<void>>();
 
+  isHeld(key: Key): boolean {
+    return this.#tails.has(key);
+  }
+
   async run<T>(key: Key, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);
     let release: () => void = () => {};

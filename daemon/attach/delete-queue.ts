@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, r
 import { join } from "node:path";
 import type { CniRequest } from "./cni-request.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
-import { openDirectory, stateError } from "./record-files.ts";
+import { openDirectory, stateError } from "../state/record-files.ts";
 
 const MAX_SIZE = 8 << 20;
 

@@ -9,7 +9,7 @@ import { VlanSet } from "../model/vlan-set.ts";
 import { isObject, type JsonObject } from "../safe-json.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { Limiter } from "../async/limiter.ts";
-import type { RecordFiles } from "./record-files.ts";
+import type { RecordFiles } from "../state/record-files.ts";
 
 /** A CNI request as it came: what undoing its IPAM part needs. */
 export interface CniCall {

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import type { PortView } from "../api/views.ts";
 import { getJson } from "../client/get-json.ts";
 import { textTable } from "../client/text-table.ts";
-import { portLines, probeLines } from "../client/views.ts";
+import { portLines, probeLines, transactionLines } from "../client/views.ts";
 import type { Status } from "../model/status.ts";
 
 export async function statusCommand(args: readonly string[], defaultSocket: string): Promise<number> {
@@ -24,6 +24,7 @@ export async function statusCommand(args: readonly string[], defaultSocket: stri
     `portwrightd ${status.version}, since ${status.startedAt}, namespace ${status.netns}, ${status.ready ? "ready" : "NOT READY"}`,
     `datapath ${datapath.kind}, ${datapath.rung}${datapath.reason === "" ? "" : ` (${datapath.reason})`}`,
     `configuration ${generation.applied} of ${generation.desired} in force`,
+    ...transactionLines(status.transaction),
     "",
     ...textTable(
       ["cluster network", "bridge", "uplink", "by", "MTU", "native", "state"],

@@ -70,6 +70,8 @@ export interface Datapath {
   observe(): Promise<readonly ObservedPort[]>;
   /** one port, read from the kernel; null if the link is no port */
   inspect(ifindex: number): Promise<ObservedPort | null>;
+  /** interface indexes of ports whose link has lost its program; no event tells of that, so it is asked every second */
+  unhooked(): Promise<readonly number[]>;
   /** creates or changes the port of the link in place; frames flow when it resolves. Keeps learned addresses. */
   setPort(ifindex: number, config: PortConfig): Promise<ObservedPort>;
   /**

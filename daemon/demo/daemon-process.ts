@@ -44,7 +44,7 @@ export class DaemonProcess {
   }
 
   /** Resolves when the daemon answers that it is ready, or that it lives. */
-  static async start(paths: DaemonPaths, { ready = true } = {}): Promise<DaemonProcess> {
+  static async start(paths: DaemonPaths, { ready = true, limitMs = START_LIMIT_MS } = {}): Promise<DaemonProcess> {
     // A session of its own: Ctrl-C is for the demo, which ends the daemon in its turn. Where the demo is killed and cannot,
     // the kernel does (PR_SET_PDEATHSIG, which exec keeps).
     const child = spawn("setpriv", ["--pdeathsig", "TERM", process.execPath, ...daemonArguments(paths)], {
@@ -53,7 +53,7 @@ export class DaemonProcess {
     });
     const self = new DaemonProcess(child);
     try {
-      await self.#answers(`${paths.runDirectory}/read.sock`, ready ? "/readyz" : "/healthz");
+      await self.#answers(`${paths.runDirectory}/read.sock`, ready ? "/readyz" : "/healthz", limitMs);
     } catch (error) {
       await self.stop();
       throw error;
@@ -87,8 +87,8 @@ export class DaemonProcess {
     clearTimeout(patience);
   }
 
-  async #answers(socket: string, path: string): Promise<void> {
-    const limit = Date.now() + START_LIMIT_MS;
+  async #answers(socket: string, path: string, limitMs: number): Promise<void> {
+    const limit = Date.now() + limitMs;
     for (;;) {
       if (this.#child.exitCode !== null) throw new Error(`the daemon ended by itself:\n${this.#log}`);
       try {
@@ -96,7 +96,7 @@ export class DaemonProcess {
         return;
       } catch (error) {
         if (Date.now() > limit) {
-          const why = `the daemon is not ready after ${START_LIMIT_MS / 1000} s: ${String(error)}`;
+          const why = `the daemon is not ready after ${limitMs / 1000} s: ${String(error)}`;
           throw new Error(`${why}\n${this.#log}`, { cause: error });
         }
       }

@@ -1,6 +1,7 @@
 /** Rules between resources: names that are taken, names that lead nowhere, values that must agree. */
 import { type ErrorCode, PortwrightError } from "../errors.ts";
 import {
+  bondName,
   bridgeName,
   DEFAULT_MTU,
   type Intent,
@@ -109,7 +110,7 @@ function ownNics(here: ReadonlyMap<string, Located<VlanConfig>>, declared: Reado
   const made = new Map<string, string>();
   for (const name of declared) {
     const { port, inner } = probeLinkNames(name);
-    for (const device of [bridgeName(name), port, inner]) made.set(device, name);
+    for (const device of [bridgeName(name), bondName(name), port, inner]) made.set(device, name);
   }
   const taken = new Map<string, Located<VlanConfig>>();
   for (const one of here.values()) {

@@ -21,8 +21,26 @@ export function parseIntent(text: string, file: string, host: Host): Intent {
  * cross files; a resource is defined once among all of them.
  */
 export async function loadIntent(paths: readonly string[], host: Host): Promise<Intent> {
+  const { texts, errors } = await readTexts(paths);
+  return fromTexts(texts, host, errors);
+}
+
+export interface IntentText {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The same, of texts that were read before, and of what was wrong with reading them. */
+export function intentOf(texts: readonly IntentText[], host: Host, errors: readonly PortwrightError[] = []): Intent {
+  return fromTexts(texts, host, [...errors]);
+}
+
+/** The texts as they are; nothing is understood yet. `errors`: what could not be read. */
+export async function readTexts(
+  paths: readonly string[],
+): Promise<{ readonly texts: readonly IntentText[]; readonly errors: PortwrightError[] }> {
   const errors: PortwrightError[] = [];
-  const texts: { text: string; file: string }[] = [];
+  const texts: IntentText[] = [];
   for (const path of paths) {
     for (const file of await filesOf(path, errors)) {
       try {
@@ -32,7 +50,7 @@ export async function loadIntent(paths: readonly string[], host: Host): Promise<
       }
     }
   }
-  return fromTexts(texts, host, errors);
+  return { texts, errors };
 }
 
 function fromTexts(texts: readonly { text: string; file: string }[], host: Host, errors: PortwrightError[]): Intent {

@@ -1,16 +1,17 @@
 /** Checks a document against a schema; every fault becomes an error with its field, its reason and its place. */
 import { Ajv, type ErrorObject } from "ajv";
 import { type ErrorCode, PortwrightError } from "../errors.ts";
-import { macFault } from "../model/mac.ts";
-import { interfaceNameFault } from "../model/names.ts";
+import { macFault, ZERO_MAC } from "../model/mac.ts";
+import { parseNicRef } from "../model/nic-ref.ts";
 import { isObject } from "../safe-json.ts";
 import type { Schema } from "./schemas/common.ts";
 import { type Path, type Source, printable } from "./source.ts";
 
 const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true, strictTypes: false });
 ajv.addKeyword({ keyword: "x-must", schemaType: "string" });
-ajv.addFormat("interface-name", (name: string) => interfaceNameFault(name) === null && name !== "lo");
+ajv.addFormat("nic", (text: string) => parseNicRef(text) !== null);
 ajv.addFormat("mac-or-empty", (mac: string) => mac === "" || macFault(mac) === null);
+ajv.addFormat("mac-or-zero", (mac: string) => mac === ZERO_MAC || macFault(mac) === null);
 
 /** Collects what is wrong with one document. `prefix` names the document inside its field, e.g. "spec.config". */
 export class Check {

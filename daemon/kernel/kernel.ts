@@ -42,6 +42,8 @@ export interface Link {
   readonly parentDevice: string; // IFLA_PARENT_DEV_NAME: PCI path
   /** what the driver of `kind` reports, e.g. bridge.vlanFiltering; names as in LinkData */
   readonly data: LinkData;
+  /** what a bond reports of its member (IFLA_INFO_SLAVE_DATA), e.g. miiStatus; empty where the master is none */
+  readonly memberData: LinkData;
   readonly stats: LinkStats;
 }
 
@@ -57,7 +59,10 @@ export interface LinkStats {
   readonly txDropped: number;
 }
 
-/** Attributes inside IFLA_INFO_DATA, by the kernel's names in camelCase. One table a kind in native/addon/link_data.cc. */
+/**
+ * Attributes inside IFLA_INFO_DATA, by the kernel's names in camelCase. One table a kind in native/addon/link_data.cc.
+ * A list of addresses is one text, joined by commas.
+ */
 export type LinkData = Readonly<Record<string, number | string | boolean>>;
 
 /** What may be set on a link, at creation or later. Absent means "leave". */
@@ -238,6 +243,8 @@ export interface Bpf {
   detachClsact(ifindex: number, options?: { readonly keepQdisc: boolean }): Promise<void>;
   /** id of the program in our filter; 0 if there is none */
   queryClsact(ifindex: number): Promise<number>;
+  /** Of these links, the ones whose ingress hook lacks the program, in one crossing. Links that are gone are not told. */
+  linksWithout(hook: "tcx" | "clsact", program: BpfProgram, ifindexes: readonly number[]): Promise<readonly number[]>;
   /**
    * Takes the program off its hook now. Without it that happens some time after the last pin and descriptor have gone:
    * the kernel frees a link from a work queue (bpf_link_put).

@@ -41,6 +41,12 @@ export interface BpfAddon {
   bpfAttachClsact(ns: NativeNamespace, program: ProgramHandle, ifindex: number): Promise<void>;
   bpfDetachClsact(ns: NativeNamespace, ifindex: number, keepQdisc: boolean): Promise<void>;
   bpfQueryClsact(ns: NativeNamespace, ifindex: number): Promise<number>;
+  bpfLinksWithout(
+    ns: NativeNamespace,
+    hook: "tcx" | "clsact",
+    program: ProgramHandle,
+    ifindexes: Uint32Array,
+  ): Promise<number[]>;
   bpfTestRun(
     ns: NativeNamespace,
     program: ProgramHandle,
@@ -131,6 +137,10 @@ export class NativeBpf implements Bpf {
 
   queryClsact(ifindex: number): Promise<number> {
     return native(() => this.#addon.bpfQueryClsact(this.#ns, ifindex));
+  }
+
+  linksWithout(hook: "tcx" | "clsact", program: BpfProgram, ifindexes: readonly number[]): Promise<readonly number[]> {
+    return native(() => this.#addon.bpfLinksWithout(this.#ns, hook, handleOf(program), Uint32Array.from(ifindexes)));
   }
 
   detachLink(link: BpfLink): Promise<void> {

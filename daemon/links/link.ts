@@ -1,6 +1,7 @@
 /** The kinds of link behind one table: how each is created, and what is compared. */
 import type { Link, LinkCreate, LinkSettings } from "../kernel/kernel.ts";
 import type { TargetLink } from "../model/target.ts";
+import { bondChange, createBond, memberSettings, settableBondData } from "./bond.ts";
 import { BRIDGE_DATA, bridgeSettings, createBridge } from "./bridge.ts";
 import { nicSettings } from "./nic.ts";
 import { type Comparable, observedSettings, type SettingsChange, settingsChange } from "./settings.ts";
@@ -8,7 +9,8 @@ import { createVeth, vethPeerSettings, vethSettings } from "./veth.ts";
 import { workloadSettings } from "./workload.ts";
 
 interface KindOfLink {
-  readonly settings: (link: TargetLink) => Comparable;
+  /** only attributes that differ; null: the link is right */
+  readonly change: (link: TargetLink, observed: Link) => SettingsChange | null;
   /** absent: a plan does not create it */
   readonly create?: (link: TargetLink) => LinkCreate;
   readonly peer?: (link: TargetLink) => LinkSettings | undefined;
@@ -17,11 +19,17 @@ interface KindOfLink {
 }
 
 const kinds: Readonly<Record<TargetLink["kind"], KindOfLink>> = {
-  bridge: { settings: bridgeSettings, create: createBridge, kernelKind: "bridge" },
-  veth: { settings: vethSettings, create: createVeth, peer: vethPeerSettings, kernelKind: "veth" },
-  nic: { settings: nicSettings },
-  workload: { settings: workloadSettings },
+  bond: { change: bondChange, create: createBond, kernelKind: "bond" },
+  bridge: { change: compared(bridgeSettings), create: createBridge, kernelKind: "bridge" },
+  veth: { change: compared(vethSettings), create: createVeth, peer: vethPeerSettings, kernelKind: "veth" },
+  nic: { change: compared(nicSettings) },
+  member: { change: compared(memberSettings) },
+  workload: { change: compared(workloadSettings) },
 };
+
+function compared(settings: (link: TargetLink) => Comparable): KindOfLink["change"] {
+  return (link, observed) => settingsChange(settings(link), observed);
+}
 
 /** How a link is created; a step for it exists only for kinds that can be. */
 export function linkCreate(link: TargetLink): LinkCreate {
@@ -47,7 +55,7 @@ export function isOfKind(link: TargetLink, observed: Link): boolean {
 
 /** Only attributes that differ; null: the link is right. */
 export function linkChange(link: TargetLink, observed: Link): SettingsChange | null {
-  return settingsChange(kinds[link.kind].settings(link), observed);
+  return kinds[link.kind].change(link, observed);
 }
 
 /** A link of ours as the target that would make it again; null for a workload's, whose other end is not ours to make. */
@@ -69,6 +77,10 @@ export function asTarget(observed: Link, peer: Link | undefined, clusterNetwork:
       }),
     );
     return { ...common, kind: "bridge", data };
+  }
+  if (observed.kind === "bond") {
+    const { promiscuous } = found;
+    return { ...common, kind: "bond", mac: observed.mac, promiscuous, data: settableBondData(observed.data) };
   }
   if (observed.kind !== "veth" || peer === undefined) return null;
   return { ...common, kind: "veth", data: {}, peer: { name: peer.name, mtu: peer.mtu } };

@@ -1,13 +1,23 @@
 /** From intent, attachments and what is there to what should be there. Pure: no I/O, no clock. */
 import type { ErrorCode } from "../errors.ts";
 import type { Address, Link } from "../kernel/kernel.ts";
+import { bond, member } from "../links/bond.ts";
 import { bridge } from "../links/bridge.ts";
 import { nic } from "../links/nic.ts";
 import { probePair } from "../links/veth.ts";
 import { workload } from "../links/workload.ts";
 import type { Workload } from "./attachment.ts";
+import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
 import { compilePort, compileProbePort, compileUplinkPort, probedVlans, type SwitchContext } from "./ports.ts";
-import { bridgeName, DEFAULT_MTU, DEFAULT_NATIVE_VLAN, type Intent, probeLinkNames } from "./resources.ts";
+import {
+  bondName,
+  bridgeName,
+  DEFAULT_MTU,
+  DEFAULT_NATIVE_VLAN,
+  type Intent,
+  probeLinkNames,
+  type VlanConfig,
+} from "./resources.ts";
 import { assignSwitchIds, MAX_SWITCHES } from "./switch-ids.ts";
 import { type Condition, isOurs, type ObservedPort, type Target, type TargetLink, type TargetPort } from "./target.ts";
 import { chooseUplink } from "./uplink.ts";
@@ -74,22 +84,30 @@ export function compile(input: CompileInput): Compiled {
       say("INTENT_REFERENCE", object, message);
     }
     const vlanConfig = vlanConfigs.get(clusterNetwork);
-    const uplink = vlanConfig && chooseUplink(vlanConfig, { ...input, inUse, taken });
-    conditions.push(...(uplink?.conditions ?? []));
+    const chosen = vlanConfig && chooseUplink(vlanConfig, { ...input, inUse, taken });
+    conditions.push(...(chosen?.conditions ?? []));
+    const uplink = chosen?.kind === "bond" && !free(bondName(clusterNetwork), object) ? undefined : chosen;
     const context: SwitchContext = {
       clusterNetwork,
       switchId,
       mtu: uplink?.mtu ?? DEFAULT_MTU,
       nativeVlan: vlanConfig?.uplink.nativeVlan ?? DEFAULT_NATIVE_VLAN,
-      uplink: uplink?.nic?.name ?? "",
+      uplink: uplink?.kind === "bond" ? bondName(clusterNetwork) : (uplink?.nics[0]?.name ?? ""),
     };
     const demand = new VlanDemand();
     contexts.set(clusterNetwork, context);
     demands.set(clusterNetwork, demand);
 
-    if (vlanConfig && uplink?.nic) {
-      taken.set(uplink.nic.ifindex, clusterNetwork);
-      links.set(uplink.nic.name, nic(uplink.nic.name, vlanConfig, context.mtu));
+    for (const { ifindex, name } of uplink?.nics ?? []) {
+      if (vlanConfig === undefined) break;
+      taken.set(ifindex, clusterNetwork);
+      const isMember = uplink?.kind === "bond";
+      links.set(name, isMember ? member(name, clusterNetwork, context.mtu) : nic(name, vlanConfig, context.mtu));
+    }
+    if (vlanConfig && uplink?.kind === "bond") {
+      const wanted = bond(vlanConfig, context.mtu, uplink.primary);
+      links.set(wanted.name, wanted);
+      sayUnknownOptions(vlanConfig, found.get(wanted.name));
     }
     if (free(bridgeName(clusterNetwork), object)) {
       links.set(bridgeName(clusterNetwork), bridge(clusterNetwork, switchId, context.mtu));
@@ -116,6 +134,17 @@ export function compile(input: CompileInput): Compiled {
     if (context.uplink !== "") ports.set(context.uplink, compileUplinkPort(demand.vlans, context));
   }
   return { target: { links, ports, conditions }, switchIds, contexts, demands };
+
+  /** The kernel passes over attributes that it does not know: seen by their absence from its report. */
+  function sayUnknownOptions({ name, uplink }: VlanConfig, link: Link | undefined): void {
+    if (link?.kind !== "bond" || link.data["mode"] !== uplink.bond.data["mode"]) return;
+    for (const attribute of uplink.bond.asked) {
+      if (link.data[attribute] !== undefined || attribute in ABSENT_BOND_DATA) continue;
+      const option = bondOptionOf(attribute);
+      const since = option?.since === undefined ? "" : ` (it came with Linux ${option.since})`;
+      say("BOND_OPTION_UNSUPPORTED", `VlanConfig/${name}`, `this kernel has no ${option?.name ?? attribute}${since}`);
+    }
+  }
 
   function isUsable(attachment: Workload): boolean {
     const object = `Attachment/${attachment.id}`;

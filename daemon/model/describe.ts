@@ -1,6 +1,7 @@
 /** A step in a line for people. Pure. */
 import type { LinkData, LinkSettings } from "../kernel/kernel.ts";
 import type { Comparable } from "../links/settings.ts";
+import { bondOptionOf, bondWord } from "./bond-options.ts";
 import type { Plan, Step } from "./plan.ts";
 import type { PortConfig } from "./port.ts";
 import type { VlanSet } from "./vlan-set.ts";
@@ -24,6 +25,10 @@ function sentence(step: Step): string {
       return `change ${step.name}: ${settings(step.before, step.after).join(", ")}`;
     case "delete-link":
       return `delete ${step.before?.kind ?? "link"} ${step.name}`;
+    case "enslave":
+      return `take ${step.name} into ${step.bond}${step.before.bond === "" ? "" : ` from ${step.before.bond}`}`;
+    case "release":
+      return `release ${step.name} from ${step.bond}${step.needsSuccessor ? " as soon as another member carries" : ""}`;
     case "set-port": {
       const { before, port } = step;
       if (before === null) return `add port ${port.linkName}: ${config(port.config)}`;
@@ -84,11 +89,22 @@ function settings(before: LinkSettings, after: LinkSettings): string[] {
   return Object.entries(after).flatMap(([key, value]) => {
     if (key === "data") {
       const was: LinkData = before.data ?? {};
-      return Object.entries(value as LinkData).map(([name, is]) => `${name} ${word(was[name])} -> ${word(is)}`);
+      return Object.entries(value as LinkData).flatMap(([name, is]) => {
+        const [a, b] = [valueWord(name, was[name]), valueWord(name, is)];
+        return a === b ? [] : [`${name} ${a} -> ${b}`];
+      });
     }
     const was = before[key as keyof Comparable] as Word;
-    return [`${LINK_FIELDS[key] ?? key} ${word(was)} -> ${word(value as Word)}`];
+    const [a, b] = [word(was), word(value as Word)];
+    return a === b ? [] : [`${LINK_FIELDS[key] ?? key} ${a} -> ${b}`];
   });
+}
+
+/** Choices of a bond by their names; the attributes of other kinds are not in its table. */
+function valueWord(attribute: string, value: LinkData[string] | undefined): string {
+  return value === undefined || !(attribute === "mode" || bondOptionOf(attribute))
+    ? word(value)
+    : bondWord(attribute, value);
 }
 
 type Word = string | number | boolean | VlanSet | undefined;

@@ -5,11 +5,13 @@
  * 2. ports go, then links of ours that nobody wants;
  * 3. links come and change, NIC before bridge before the rest, except that none gets a smaller MTU yet;
  * 4. ports are set;
- * 5. MTUs shrink, the other way round: nothing may send what the next one cannot carry.
+ * 5. MTUs shrink, the other way round: nothing may send what the next one cannot carry;
+ * 6. NICs come into bonds, then others leave them.
  */
 import type { Link, LinkSettings } from "../kernel/kernel.ts";
 import { asTarget, isCreated, isOfKind, linkChange } from "../links/link.ts";
 import { releaseNic } from "../links/nic.ts";
+import { afterReleases, type BondSteps, bondSteps, releaseAll } from "./diff-bonds.ts";
 import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
 import { samePort } from "./port.ts";
@@ -24,8 +26,9 @@ export function diff(target: Target, observed: Observed): Plan {
     ...linkChanges(world, "grow"),
     ...portSettings(world),
     ...linkChanges(world, "shrink").reverse(),
+    ...[...world.bonds.values()].flatMap(({ membership }) => membership),
   ];
-  return { steps };
+  return { steps: afterReleases(steps) };
 }
 
 class World {
@@ -35,6 +38,7 @@ class World {
   readonly byIndex: ReadonlyMap<number, Link>;
   /** links of ours that go, by index; some come back under the same name */
   readonly doomed: ReadonlyMap<number, Link>;
+  readonly bonds: ReadonlyMap<string, BondSteps>;
 
   constructor(target: Target, observed: Observed) {
     this.target = target;
@@ -43,6 +47,10 @@ class World {
     this.byIndex = new Map(observed.links.map((link) => [link.ifindex, link]));
     const doomed = observed.links.filter((link) => isOurs(link) && !this.#stays(link));
     this.doomed = new Map(doomed.map((link) => [link.ifindex, link]));
+    const wanted = [...target.links.values()];
+    const bondWorld = { links: observed.links, members: wanted.filter(({ kind }) => kind === "member") };
+    const bonds = wanted.filter((link) => link.kind === "bond" && !isStranger(link, this.kept(link.name)));
+    this.bonds = new Map(bonds.map((link) => [link.name, bondSteps(link, this.kept(link.name), bondWorld)]));
   }
 
   /** The link that stays under this name. */
@@ -72,7 +80,8 @@ class World {
 function releases({ target, observed, byIndex }: World): Step[] {
   return observed.ports.flatMap((port): Step[] => {
     const link = byIndex.get(port.ifindex);
-    if (!port.config.uplink || link === undefined || isOurs(link) || target.links.has(link.name)) return [];
+    if (!port.config.uplink || link === undefined || isOurs(link)) return [];
+    if (target.links.get(link.name)?.kind === "nic") return [];
     const change = releaseNic(link);
     return change === null ? [] : [changeStep(link, "released", change.before, change.after)];
   });
@@ -105,12 +114,20 @@ function linkDeletions(world: World): Step[] {
     if (peer !== undefined) gone.add(peer.ifindex);
     const before = asTarget(link, peer, parseAlias(link.alias)?.clusterNetwork ?? "");
     const impact = linkDeleteImpact(before?.kind ?? "workload");
+    if (link.kind === "bond") steps.push(...releaseAll(link, world.observed.links));
     steps.push({ op: "delete-link", name: link.name, ifindex: link.ifindex, before, impact });
   }
   return steps;
 }
 
-const RANK: Readonly<Record<TargetLink["kind"], number>> = { nic: 0, bridge: 1, veth: 2, workload: 3 };
+const RANK: Readonly<Record<TargetLink["kind"], number>> = {
+  nic: 0,
+  member: 0,
+  bond: 1,
+  bridge: 2,
+  veth: 3,
+  workload: 4,
+};
 
 /** "grow": all but smaller MTUs; "shrink": these. */
 function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
@@ -122,6 +139,8 @@ function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
       return isBorn ? [{ op: "create-link", link: wanted, impact: "none" }] : [];
     }
     if (isStranger(wanted, link)) return [];
+    if (wanted.kind === "bond" && phase === "grow") return [...(world.bonds.get(wanted.name)?.settings ?? [])];
+    if (wanted.kind === "member" && !followsNobody(wanted, link, world)) return [];
     const change = linkChange(wanted, link);
     if (change === null) return [];
     const part = (settings: LinkSettings): LinkSettings => {
@@ -136,8 +155,14 @@ function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
 }
 
 /** Somebody took the name since the target was compiled: the next compile says so. */
-function isStranger(wanted: TargetLink, link: Link): boolean {
-  return wanted.kind !== "nic" && !isOurs(link);
+function isStranger(wanted: TargetLink, link: Link | undefined): boolean {
+  return link !== undefined && wanted.kind !== "nic" && wanted.kind !== "member" && !isOurs(link);
+}
+
+/** A member gets its MTU from its bond, at once with it or when it comes in: what is left is what somebody changed. */
+function followsNobody(wanted: TargetLink, link: Link, world: World): boolean {
+  const bond = world.kept(wanted.master ?? "");
+  return bond !== undefined && link.master === bond.ifindex && bond.mtu === wanted.mtu;
 }
 
 /** It is born with the other end. */

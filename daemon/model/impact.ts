@@ -7,7 +7,8 @@ import type { ObservedPort, TargetLink } from "./target.ts";
 export function linkChangeImpact(kind: TargetLink["kind"] | "released", after: LinkSettings): Impact {
   if (after.up === false) return "outage";
   // Drivers of NICs stop their queues for a moment to change either; software links do not.
-  if (kind === "nic" && (after.mtu !== undefined || after.mac !== undefined)) return "blip";
+  if ((kind === "nic" || kind === "member" || kind === "bond") && (after.mtu !== undefined || after.mac !== undefined))
+    return "blip";
   return "none";
 }
 

@@ -18,6 +18,15 @@ function undo(step: Step): Step[] {
       return [{ ...step, before: step.after, after: step.before }];
     case "delete-link":
       return step.before === null ? [] : [{ op: "create-link", link: step.before, impact: "none" }];
+    case "enslave": {
+      const { name, ifindex, bond, before } = step;
+      if (before.bond !== "") return [{ ...step, bond: before.bond, before: { up: true, bond } }];
+      return [{ op: "release", name, ifindex, bond, up: before.up, needsSuccessor: false, impact: "outage" }];
+    }
+    case "release": {
+      const { name, ifindex, bond, up } = step;
+      return [{ op: "enslave", name, ifindex, bond, before: { up, bond: "" }, impact: "none" }];
+    }
     case "set-port": {
       const { port, before } = step;
       if (before === null) {

@@ -84,6 +84,21 @@ export function isLinkLocal(ip: Ip): boolean {
   return ip.family === 6 && ip.value >> 118n === 0x3fan;
 }
 
+/** Canonical text (RFC 5952 for IPv6). */
+export function formatIp(ip: Ip): string {
+  if (ip.family === 4) return formatIpv4(Number(ip.value));
+  const groups = Array.from({ length: 8 }, (_, i) => ((ip.value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16));
+  // The longest run of two or more zero groups is left out; the first one if there are several.
+  let best = { start: -1, length: 1 };
+  for (let start = 0; start < 8; start++) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === "0") length++;
+    if (length > best.length) best = { start, length };
+  }
+  if (best.start < 0) return groups.join(":");
+  return `${groups.slice(0, best.start).join(":")}::${groups.slice(best.start + best.length).join(":")}`;
+}
+
 export function formatIpv4(value: number): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }

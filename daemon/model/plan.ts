@@ -25,6 +25,28 @@ export type Step =
       readonly impact: Impact;
     }
   | {
+      /** takes a NIC into a bond: it goes down, gets the bond's MTU and MAC, and comes up again */
+      readonly op: "enslave";
+      readonly name: string;
+      readonly ifindex: number;
+      readonly bond: string;
+      /** how it was; `bond` empty: in none */
+      readonly before: { readonly up: boolean; readonly bond: string };
+      readonly impact: Impact;
+    }
+  | {
+      /** lets a NIC go: it gets its own MTU and MAC back */
+      readonly op: "release";
+      readonly name: string;
+      readonly ifindex: number;
+      readonly bond: string;
+      /** afterwards */
+      readonly up: boolean;
+      /** not before another member carries traffic, unless this one carries none either */
+      readonly needsSuccessor: boolean;
+      readonly impact: Impact;
+    }
+  | {
       readonly op: "set-port";
       readonly port: TargetPort;
       /** null: new. ifindex is looked up when the step runs, for the link may come from an earlier step. */

@@ -2,6 +2,8 @@
  * Intent: what an operator wants, as typed resources. `daemon/intent` makes these out of YAML; nothing here reads files.
  * Field names and kinds follow Harvester's `network.harvesterhci.io/v1beta1`; what it lacks is ours and optional.
  */
+import type { LinkData } from "../kernel/kernel.ts";
+import type { BondMode } from "./bond-options.ts";
 import type { VlanSet } from "./vlan-set.ts";
 
 /** Where a resource or a field was written, for messages: `file:line:column`. */
@@ -18,10 +20,13 @@ export interface ClusterNetwork {
 }
 
 export interface BondOptions {
-  /** 0..6 by the kernel's names: balance-rr, active-backup, balance-xor, broadcast, 802.3ad, balance-tlb, balance-alb */
-  readonly mode: string;
-  /** ms; -1 means the default of 100 */
-  readonly miimon: number;
+  readonly mode: BondMode;
+  /** all that the bond shall have, by the kernel's attribute (bond-options.ts); without primary */
+  readonly data: LinkData;
+  /** as written in nics; empty: none */
+  readonly primary: string;
+  /** attributes that the intent names: to be told of, should the kernel not have them */
+  readonly asked: readonly string[];
 }
 
 /** Which NICs carry a cluster network on this host, and how. At most one applies to a host and cluster network. */
@@ -31,6 +36,7 @@ export interface VlanConfig {
   readonly description: string;
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly uplink: {
+    /** names, "mac:…" or "pci:…" (nic-ref.ts) */
     readonly nics: readonly string[];
     /** 0 means 1500 */
     readonly mtu: number;
@@ -88,6 +94,9 @@ export const DEFAULT_NATIVE_VLAN = 1;
 
 export function bridgeName(clusterNetwork: string): string {
   return `${clusterNetwork}-br`;
+}
+export function bondName(clusterNetwork: string): string {
+  return `${clusterNetwork}-bo`;
 }
 /** The two ends of the veth through which this host's probes enter the switch. */
 export function probeLinkNames(clusterNetwork: string): { readonly port: string; readonly inner: string } {

@@ -1,5 +1,6 @@
 /** What the daemon says of itself and its networks: read by the API, the metrics, the demo. Computed from what was observed. */
 import type { Condition } from "./target.ts";
+import type { TransactionStatus } from "./transaction.ts";
 import type { ProbeReport } from "./probe.ts";
 
 export interface PortStatus {
@@ -58,4 +59,5 @@ export interface Status {
   readonly clusterNetworks: readonly ClusterNetworkStatus[];
   readonly networks: readonly NetworkStatus[];
   readonly conditions: readonly Condition[];
+  readonly transaction: TransactionStatus;
 }

@@ -9,10 +9,12 @@ import type { PortConfig } from "./port.ts";
 export interface TargetLink {
   readonly name: string;
   /**
-   * "nic": exists already, is never created or deleted. "workload": the host's end of a workload's veth; the attach path
+   * "nic": exists already, is never created or deleted. "member": a NIC in a bond of ours. "workload": the host's end of a workload's veth; the attach path
    * creates it, and a plan deletes it only when no attachment has it.
    */
-  readonly kind: "bridge" | "veth" | "nic" | "workload";
+  readonly kind: "bond" | "bridge" | "veth" | "nic" | "member" | "workload";
+  /** member only: name of its bond */
+  readonly master?: string;
   /** veth only, and only at the end that the pair is created by; the other end is a link of its own */
   readonly peer?: { readonly name: string; readonly mtu: number };
   readonly alias: string;
@@ -79,11 +81,14 @@ export function isOurs(link: Pick<Link, "alias">): boolean {
 export function bridgeAlias(clusterNetwork: string, switchId: number): string {
   return `${ALIAS_PREFIX}bridge ${clusterNetwork} switch ${switchId}`;
 }
+export function bondAlias(clusterNetwork: string): string {
+  return `${ALIAS_PREFIX}bond ${clusterNetwork}`;
+}
 /** What an alias of ours says. */
 export function parseAlias(
   alias: string,
 ): { readonly clusterNetwork: string; readonly network: string; readonly switchId: number | null } | null {
-  const match = /^portwright (?:bridge (\S+) switch (\d+)|probe (\S+)|port (\S+) (\S+) .*)$/.exec(alias);
+  const match = /^portwright (?:bridge (\S+) switch (\d+)|(?:probe|bond) (\S+)|port (\S+) (\S+) .*)$/.exec(alias);
   if (match === null) return null;
   const switchId = match[2] === undefined ? null : Number(match[2]);
   return { clusterNetwork: match[1] ?? match[3] ?? match[4] ?? "", network: match[5] ?? "", switchId };

@@ -1,9 +1,13 @@
-/** Which NIC carries a cluster network, and why none does. Pure. */
+/**
+ * What carries a cluster network: a bond of the NICs that are there, also of a single one; the NIC itself where the
+ * kernel has no bonding. And why a NIC does not. Pure.
+ */
 import type { ErrorCode } from "../errors.ts";
 import type { Address, Link } from "../kernel/kernel.ts";
 import { isLinkLocal, parseIp } from "./ip.ts";
-import { DEFAULT_MTU, type VlanConfig } from "./resources.ts";
-import type { Condition } from "./target.ts";
+import { findNics } from "./nic-ref.ts";
+import { bondName, DEFAULT_MTU, type VlanConfig } from "./resources.ts";
+import { type Condition, isOurs } from "./target.ts";
 
 export interface UplinkWorld {
   readonly links: readonly Link[];
@@ -16,59 +20,108 @@ export interface UplinkWorld {
 }
 
 export interface Uplink {
-  /** null: none; the switch goes on without */
-  readonly nic: Link | null;
+  readonly kind: "none" | "nic" | "bond";
+  /** usable, in the order of the intent; one for "nic", any number for "bond" */
+  readonly nics: readonly Link[];
+  /** index of the NIC that the bond prefers; 0: none, or not there */
+  readonly primary: number;
   /** of the whole cluster network */
   readonly mtu: number;
   readonly conditions: readonly Condition[];
 }
 
+interface Fault {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+interface Examined {
+  readonly text: string;
+  readonly nic: Link | null;
+  readonly faults: readonly Fault[];
+  readonly isUsable: boolean;
+  /** carries the cluster network now */
+  readonly isIn: boolean;
+}
+
 /**
- * A NIC that is refused is not taken. One that is the uplink already stays it: cutting off all workloads because somebody
- * put an address on the NIC, or asked for too large an MTU, would be the worse fault.
+ * A NIC that is refused is not taken. One that is in the uplink already stays in it: cutting off all workloads because
+ * somebody put an address on the NIC, or asked for too large an MTU, would be the worse fault.
  */
 export function chooseUplink(vlanConfig: VlanConfig, world: UplinkWorld): Uplink {
   const { clusterNetwork, name, uplink } = vlanConfig;
   const wanted = uplink.mtu || DEFAULT_MTU;
-  const condition = (code: ErrorCode, message: string): Condition => ({
-    code,
-    object: `ClusterNetwork/${clusterNetwork}`,
-    message,
-  });
-  const none = (code: ErrorCode, message: string): Uplink => {
-    return { nic: null, mtu: wanted, conditions: [condition(code, message)] };
-  };
-  const [nicName] = uplink.nics;
-  if (nicName === undefined || uplink.nics.length > 1) {
-    const why = world.bonding ? "bonds are not managed yet" : "this kernel has no bonding";
-    return none("BONDING_UNSUPPORTED", `VlanConfig ${name} names ${uplink.nics.length} NICs, and ${why}`);
+  const cannotBond = !world.bonding && uplink.nics.length > 1;
+  if (cannotBond) {
+    const message = `VlanConfig ${name} names ${uplink.nics.length} NICs, and this kernel has no bonding`;
+    const object = `ClusterNetwork/${clusterNetwork}`;
+    const conditions = [{ code: "BONDING_UNSUPPORTED", object, message }];
+    return { kind: "none", nics: [], primary: 0, mtu: wanted, conditions };
   }
-  const nic = world.links.find((link) => link.name === nicName || link.altNames.includes(nicName));
-  if (nic === undefined) return none("NIC_ABSENT", `NIC ${nicName} of VlanConfig ${name} is not there`);
+  const bond = world.links.find((link) => link.name === bondName(clusterNetwork) && isOurs(link));
+  const chosen = new Map(world.taken);
+  const all = uplink.nics.map((text) => {
+    const examined = examine(text, vlanConfig, { ...world, taken: chosen }, bond);
+    if (examined.nic && examined.isUsable) chosen.set(examined.nic.ifindex, clusterNetwork);
+    return examined;
+  });
+  const nics = all.flatMap(({ nic, isUsable }) => (nic && isUsable ? [nic] : []));
+  // In use and asked for more than a NIC can: everything keeps the MTU that works.
+  const small = all.find(({ nic, isIn }) => nic && isIn && isTooLarge(wanted, nic))?.nic;
+  // One NIC of several that is missing does not make the network unready.
+  const object = nics.length > 0 && world.bonding && !small ? `VlanConfig/${name}` : `ClusterNetwork/${clusterNetwork}`;
+  const conditions = all.flatMap(({ faults }) => faults.map((fault) => ({ ...fault, object })));
+  return {
+    kind: world.bonding ? "bond" : nics.length > 0 ? "nic" : "none",
+    nics,
+    primary: nics.find((nic) => findNics(uplink.bond.primary, [nic]).length > 0)?.ifindex ?? 0,
+    mtu: small ? (bond?.mtu ?? small.mtu) : wanted,
+    conditions,
+  };
+}
+
+function examine(text: string, vlanConfig: VlanConfig, world: UplinkWorld, bond: Link | undefined): Examined {
+  const { name, uplink } = vlanConfig;
+  const none = (code: ErrorCode, message: string): Examined => {
+    return { text, nic: null, faults: [{ code, message }], isUsable: false, isIn: false };
+  };
+  const [nic, ...others] = findNics(text, world.links);
+  if (nic === undefined) return none("NIC_ABSENT", `NIC ${text} of VlanConfig ${name} is not there`);
+  if (others.length > 0) {
+    const names = [nic, ...others].map((link) => link.name).join(", ");
+    return none("NIC_AMBIGUOUS", `NIC ${text} of VlanConfig ${name} could be any of ${names}`);
+  }
   const owner = world.taken.get(nic.ifindex);
   if (owner !== undefined) {
-    return none("NIC_SHARED", `NIC ${nicName} of VlanConfig ${name} belongs to ClusterNetwork ${owner} already`);
+    return none("NIC_SHARED", `NIC ${text} of VlanConfig ${name} belongs to ClusterNetwork ${owner} already`);
   }
-
-  const conditions: Condition[] = [];
-  if (nic.master !== 0) {
-    const master = world.links.find((link) => link.ifindex === nic.master)?.name ?? `index ${nic.master}`;
-    conditions.push(condition("NIC_HAS_MASTER", `NIC ${nicName} belongs to ${nic.masterKind || "master"} ${master}`));
+  const faults: Fault[] = [];
+  const isMember = bond !== undefined && nic.master === bond.ifindex;
+  const isIn = isMember || world.inUse.has(nic.ifindex);
+  const master = world.links.find((link) => link.ifindex === nic.master);
+  // A NIC that moves from one cluster network to another is still in a bond of ours.
+  if (nic.master !== 0 && !isMember && !(master?.kind === "bond" && isOurs(master))) {
+    const masterName = master?.name ?? `index ${nic.master}`;
+    faults.push({
+      code: "NIC_HAS_MASTER",
+      message: `NIC ${text} belongs to ${nic.masterKind || "master"} ${masterName}`,
+    });
   }
   const address = world.addresses.find((a) => a.ifindex === nic.ifindex && !isOwnLinkLocal(a));
   if (address !== undefined) {
-    const text = `${address.address}/${address.prefixLength}`;
-    conditions.push(condition("NIC_HAS_ADDRESS", `NIC ${nicName} has the address ${text}`));
+    const { address: ip, prefixLength } = address;
+    faults.push({ code: "NIC_HAS_ADDRESS", message: `NIC ${text} has the address ${ip}/${prefixLength}` });
   }
-  const tooLarge = nic.maxMtu > 0 && wanted > nic.maxMtu;
-  if (tooLarge) {
-    conditions.push(
-      condition("MTU_TOO_LARGE", `NIC ${nicName} carries an MTU of ${nic.maxMtu} at most, not ${wanted}`),
-    );
+  const wanted = uplink.mtu || DEFAULT_MTU;
+  if (isTooLarge(wanted, nic)) {
+    const message = `NIC ${text} carries an MTU of ${nic.maxMtu} at most, not ${wanted}`;
+    faults.push({ code: "MTU_TOO_LARGE", message });
   }
-  const usable = conditions.length === 0 || world.inUse.has(nic.ifindex);
-  // In use and asked for more than it can: everything keeps the MTU that works.
-  return { nic: usable ? nic : null, mtu: usable && tooLarge ? nic.mtu : wanted, conditions };
+  return { text, nic, faults, isUsable: faults.length === 0 || isIn, isIn };
+}
+
+function isTooLarge(mtu: number, nic: Link): boolean {
+  return nic.maxMtu > 0 && mtu > nic.maxMtu;
 }
 
 /** Every IPv6 interface gives itself one; nobody calls the host by it. */

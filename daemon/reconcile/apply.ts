@@ -4,6 +4,8 @@ import { isKernelError } from "../kernel/kernel-error.ts";
 import type { LinkRef, Namespace } from "../kernel/kernel.ts";
 import { linkCreate, peerSettings } from "../links/link.ts";
 import type { Plan, Step } from "../model/plan.ts";
+import { AddressKeeper } from "./keep-addresses.ts";
+import { enslave, release } from "./members.ts";
 
 export interface StepFailure {
   readonly step: Step;
@@ -13,9 +15,10 @@ export interface StepFailure {
 /** Runs every step; one that fails does not stop those that do not need it. Returns what failed. */
 export async function apply(plan: Plan, namespace: Namespace, datapath: Datapath): Promise<readonly StepFailure[]> {
   const failures: StepFailure[] = [];
+  const keeper = new AddressKeeper(namespace);
   const run = async (step: Step): Promise<void> => {
     try {
-      await perform(step, namespace, datapath);
+      await perform(step, namespace, datapath, keeper);
     } catch (error) {
       failures.push({ step, error });
     }
@@ -35,7 +38,7 @@ export async function apply(plan: Plan, namespace: Namespace, datapath: Datapath
   return failures;
 }
 
-async function perform(step: Step, namespace: Namespace, datapath: Datapath): Promise<void> {
+async function perform(step: Step, namespace: Namespace, datapath: Datapath, keeper: AddressKeeper): Promise<void> {
   switch (step.op) {
     case "create-link": {
       const { peerIfindex } = await namespace.createLink(linkCreate(step.link));
@@ -44,7 +47,15 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath): Pr
       return;
     }
     case "change-link":
+      await keeper.before(step.name, step.after);
       await namespace.changeLink(refOf(step), step.after);
+      await keeper.after(step.name, step.after);
+      return;
+    case "enslave":
+      await enslave(step, refOf(step), namespace);
+      return;
+    case "release":
+      await release(step, refOf(step), namespace);
       return;
     case "delete-link":
       await namespace.deleteLink(refOf(step));

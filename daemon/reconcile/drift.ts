@@ -1,8 +1,9 @@
 /** Does an event of the kernel call for a round? Most do not: they tell of what we did ourselves. Pure. */
-import type { NetlinkEvent } from "../kernel/kernel.ts";
+import type { Link, NetlinkEvent } from "../kernel/kernel.ts";
 import { linkChange } from "../links/link.ts";
 import { workload } from "../links/workload.ts";
 import type { Workload } from "../model/attachment.ts";
+import { isNic } from "../model/nic-ref.ts";
 import type { Intent } from "../model/resources.ts";
 import type { Target } from "../model/target.ts";
 
@@ -12,9 +13,14 @@ export interface Wanted {
   /** live, not of the last round: a port that is being removed is not in here any more */
   readonly workloads: readonly Workload[];
   readonly uplinks: ReadonlySet<number>;
+  /** index of a link by name, as far as it is known */
+  readonly indexOf: (name: string) => number | undefined;
+  /** the last round left something undone: what moves may be what it waits for */
+  readonly unfinished: boolean;
 }
 
-export function disturbs(event: NetlinkEvent, { target, intent, workloads, uplinks }: Wanted): boolean {
+export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
+  const { target, intent, workloads, uplinks, indexOf, unfinished } = wanting;
   switch (event.type) {
     case "overrun":
       return true;
@@ -27,8 +33,11 @@ export function disturbs(event: NetlinkEvent, { target, intent, workloads, uplin
       const own = find(link.name);
       if (own) return linkChange(workload(own), link) !== null;
       const wanted = target.links.get(link.name);
-      if (wanted && wanted.kind !== "workload") return linkChange(wanted, link) !== null;
-      return isMissedNic([link.name, ...link.altNames]);
+      if (wanted && wanted.kind !== "workload") {
+        if (unfinished || linkChange(wanted, link) !== null) return true;
+        return wanted.kind === "member" && link.master !== indexOf(wanted.master ?? "");
+      }
+      return isIntruder(link) || isMissedNic(link);
     }
   }
 
@@ -42,10 +51,16 @@ export function disturbs(event: NetlinkEvent, { target, intent, workloads, uplin
   }
 
   /** a NIC that was waited for, or one that changed its master or name */
-  function isMissedNic(names: readonly string[]): boolean {
+  function isMissedNic(link: Link): boolean {
     for (const { uplink } of intent.vlanConfigs.values()) {
-      if (uplink.nics.some((nic) => names.includes(nic))) return true;
+      if (uplink.nics.some((nic) => isNic(nic, link))) return true;
     }
     return false;
+  }
+
+  /** in a bond of ours, and nobody wants it there */
+  function isIntruder({ master }: Link): boolean {
+    if (master === 0) return false;
+    return [...target.links.values()].some(({ kind, name }) => kind === "bond" && indexOf(name) === master);
   }
 }

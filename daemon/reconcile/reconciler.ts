@@ -28,10 +28,14 @@ import type { WorkloadPortsHost } from "./workload-ports.ts";
 export interface ReconcileMeters {
   countReconcile(result: "applied" | "unchanged" | "failed", seconds: number): void;
   setDrift(objects: number): void;
+  /** steps that put right what somebody else had changed */
+  countRepairs(steps: number): void;
   countDeleted(kind: "link" | "port"): void;
 }
 
 export interface ReconcilerOptions {
+  /** the kernel can make bonds */
+  readonly bonding: boolean;
   readonly namespace: Namespace;
   readonly datapath: Datapath;
   readonly log: Log;
@@ -39,11 +43,19 @@ export interface ReconcilerOptions {
   readonly onConditions?: (conditions: readonly Condition[]) => void;
 }
 
-export interface Round {
+/** What a round would do, before its first step. */
+export interface Preview {
+  readonly observation: Observation;
   readonly compiled: Compiled;
   readonly plan: Plan;
+}
+
+export interface Round extends Omit<Preview, "observation"> {
   readonly failures: readonly StepFailure[];
 }
+
+/** Rounds that carry a decision out; all others put right what drifted. */
+const DELIBERATE: ReadonlySet<string> = new Set(["intent", "verify"]);
 
 const emptyIntent: Intent = { clusterNetworks: new Map(), vlanConfigs: new Map(), networks: new Map() };
 
@@ -86,17 +98,27 @@ export class Reconciler implements WorkloadPortsHost {
     return [...(this.#last?.compiled.target.conditions ?? []), ...failed];
   }
 
-  async setIntent(intent: Intent): Promise<Round> {
-    this.#intent = intent;
-    for (const workload of [...this.#workloads.values()]) this.register(workload); // the native VLAN may be another
-    const desired = this.#generation.desired + 1;
-    this.#generation = { ...this.#generation, desired };
-    return await this.reconcile("intent");
+  /** From now on this is wanted. `gate` sees what will be done before the first step, and prevents all of it by throwing. */
+  setIntent(intent: Intent, gate?: (preview: Preview) => Promise<void>): Promise<Round> {
+    return this.#mutex.run(async () => {
+      const preview = await this.#preview(intent);
+      await gate?.(preview);
+      this.#intent = intent;
+      for (const workload of [...this.#workloads.values()]) this.register(workload); // the native VLAN may be another
+      this.#generation = { ...this.#generation, desired: this.#generation.desired + 1 };
+      // Workloads that came while the gate thought: their ports are as the intent was then.
+      return await this.#round("intent", gate ? undefined : preview);
+    });
   }
 
   /** One round. A plan without steps writes nothing. */
   reconcile(cause: string): Promise<Round> {
     return this.#mutex.run(() => this.#round(cause));
+  }
+
+  /** What setIntent() would do now; nothing is changed. */
+  preview(intent: Intent): Promise<Preview> {
+    return this.#preview(intent);
   }
 
   // ---- what an attach needs
@@ -153,19 +175,23 @@ export class Reconciler implements WorkloadPortsHost {
     return observe(this.#options.namespace, this.#options.datapath);
   }
 
-  async #round(cause: string): Promise<Round> {
+  async #preview(intent: Intent): Promise<Preview> {
+    const observation = await this.observe();
+    const compiled = compile({
+      intent,
+      attachments: this.#workloads.values(),
+      ...observation,
+      bonding: this.#options.bonding,
+      switchIds: observedSwitchIds(observation),
+    });
+    return { observation, compiled, plan: diff(compiled.target, observation) };
+  }
+
+  async #round(cause: string, preview?: Preview): Promise<Round> {
     const { namespace, datapath, log, meters } = this.#options;
     const begun = performance.now();
     const { desired } = this.#generation;
-    const observation = await this.observe();
-    const compiled = compile({
-      intent: this.#intent,
-      attachments: this.#workloads.values(),
-      ...observation,
-      bonding: false,
-      switchIds: observedSwitchIds(observation),
-    });
-    const plan = diff(compiled.target, observation);
+    const { compiled, plan } = preview ?? (await this.#preview(this.#intent));
     const failures = await apply(plan, namespace, datapath);
     for (const { step, error } of failures) log.error({ step: describe(step), err: error }, "a step failed");
     if (plan.steps.length > 0) {
@@ -176,7 +202,10 @@ export class Reconciler implements WorkloadPortsHost {
       if (step.op === "delete-link") meters.countDeleted("link");
       if (step.op === "remove-port") meters.countDeleted("port");
     }
-    if (cause !== "intent") meters.setDrift(plan.steps.length);
+    if (!DELIBERATE.has(cause)) {
+      meters.setDrift(plan.steps.length);
+      meters.countRepairs(plan.steps.length - failures.length);
+    }
     const result = failures.length > 0 ? "failed" : plan.steps.length > 0 ? "applied" : "unchanged";
     meters.countReconcile(result, (performance.now() - begun) / 1000);
     this.#last = { compiled, plan, failures };

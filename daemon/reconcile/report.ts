@@ -3,7 +3,7 @@ import type { Link } from "../kernel/kernel.ts";
 import type { Workload } from "../model/attachment.ts";
 import type { SwitchContext } from "../model/ports.ts";
 import type { ProbeReport } from "../model/probe.ts";
-import { bridgeName, type Intent, probeLinkNames } from "../model/resources.ts";
+import { bondName, bridgeName, type Intent, probeLinkNames } from "../model/resources.ts";
 import type { ClusterNetworkStatus, NetworkStatus, PortStatus } from "../model/status.ts";
 import type { Condition, ObservedPort } from "../model/target.ts";
 
@@ -60,7 +60,7 @@ export function clusterNetworkStatuses(facts: Facts): readonly ClusterNetworkSta
       switchId,
       bridge: bridgeName(name),
       uplink,
-      uplinkKind: uplink === "" ? ("none" as const) : ("nic" as const),
+      uplinkKind: uplink === "" ? "none" : uplink === bondName(name) ? "bond" : "nic",
       ready: !faults && byName.has(bridgeName(name)) && (!wantsUplink || (switched && nic.up && nic.carrier)),
       mtu,
       nativeVlan,

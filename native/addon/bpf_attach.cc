@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // tcx links (Linux 6.6), by the raw system call's layout where libbpf 1.1.2 is older. Kernels below: bpf_clsact.cc.
+#include <algorithm>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/syscall.h>
@@ -64,6 +65,44 @@ std::vector<TcxProgram> QueryTcx(uint32_t ifindex) {
     for (uint32_t i = 0; i < attr.count && i < room; i++) out.push_back({programs[i], links[i]});
     return out;
   }
+}
+
+namespace {
+
+// One system call and no allocation in the usual case of a few programs on the hook.
+bool HangsOnTcx(uint32_t program_id, uint32_t ifindex) {
+  constexpr uint32_t kUsual = 16;
+  uint32_t programs[kUsual];
+  QueryAttr attr{};
+  attr.target_ifindex = ifindex;
+  attr.attach_type = kTcxIngress;
+  attr.prog_ids = reinterpret_cast<uintptr_t>(programs);
+  attr.count = kUsual;
+  if (syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof attr) == 0) {
+    return std::find(programs, programs + std::min(attr.count, kUsual), program_id) !=
+           programs + std::min(attr.count, kUsual);
+  }
+  if (errno == ENOENT) return false;
+  if (errno != ENOSPC) throw KernelError(errno, "BPF_PROG_QUERY", Device(ifindex));
+  const std::vector<TcxProgram> all = QueryTcx(ifindex);
+  return std::any_of(all.begin(), all.end(), [&](const TcxProgram& one) { return one.program_id == program_id; });
+}
+
+}  // namespace
+
+// Of these links, the ones whose ingress hook lacks the program. One call for all, for it is made every second: no
+// event tells of a program that was taken off its hook. A link that is gone is not among them: that has an event.
+std::vector<uint32_t> LinksWithout(HookKind hook, uint32_t program_id, const std::vector<uint32_t>& ifindexes) {
+  std::vector<uint32_t> out;
+  for (uint32_t ifindex : ifindexes) {
+    try {
+      const bool hangs = hook == HookKind::kTcx ? HangsOnTcx(program_id, ifindex) : QueryClsact(ifindex) == program_id;
+      if (!hangs) out.push_back(ifindex);
+    } catch (const KernelError& error) {
+      if (error.err != ENODEV) throw;
+    }
+  }
+  return out;
 }
 
 void UpdateLink(const Object& link, const Object& program) {

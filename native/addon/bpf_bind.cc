@@ -128,6 +128,24 @@ Napi::Value Query(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value Without(const Napi::CallbackInfo& info) {
+  using Links = std::vector<uint32_t>;
+  auto context = ContextOf(info[0]);
+  HookKind hook = StringOf(info[1]) == "tcx" ? HookKind::kTcx : HookKind::kClsact;
+  auto array = info[3].As<Napi::Uint32Array>();
+  return OnThread<Links>(
+      info.Env(), context,
+      [hook, program = FromHandle(info[2], Kind::kProgram, *context),
+       links = Links(array.Data(), array.Data() + array.ElementLength())](NamespaceContext&) {
+        return LinksWithout(hook, program->info().id, links);
+      },
+      [](Napi::Env env, Links& links) {
+        Napi::Array out = Napi::Array::New(env, links.size());
+        for (size_t i = 0; i < links.size(); i++) out.Set(static_cast<uint32_t>(i), links[i]);
+        return out;
+      });
+}
+
 Napi::Value Replace(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
   return OnThread(info.Env(), context,
@@ -253,6 +271,7 @@ void InitBpfObjects(Napi::Object exports) {
   Export<UnpinPath>(exports, "bpfUnpin");
   Export<Attach>(exports, "bpfAttachTcx");
   Export<Query>(exports, "bpfQueryTcx");
+  Export<Without>(exports, "bpfLinksWithout");
   Export<Replace>(exports, "bpfUpdateLink");
   Export<Detach>(exports, "bpfDetachLink");
   Export<Clsact>(exports, "bpfAttachClsact");

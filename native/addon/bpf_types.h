@@ -113,6 +113,8 @@ void DetachLink(const Object& link);
 void AttachClsact(const Object& program, uint32_t ifindex);
 void DetachClsact(uint32_t ifindex, bool keep_qdisc);
 uint32_t QueryClsact(uint32_t ifindex);  // the program in our filter, 0 if there is none
+enum class HookKind { kTcx, kClsact };
+std::vector<uint32_t> LinksWithout(HookKind hook, uint32_t program_id, const std::vector<uint32_t>& ifindexes);
 
 // bpf_map.cc. `keys` and `values` hold whole entries one after another.
 std::optional<Bytes> Lookup(const Object& map, const Bytes& key);

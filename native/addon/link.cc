@@ -29,6 +29,7 @@ uint8_t U8(const nlattr* attr) {
 
 void ParseLinkInfo(const nlattr* info, Link& link) {
   const nlattr* data = nullptr;
+  const nlattr* member_data = nullptr;
   for (const nlattr* attr : Attributes(info)) {
     switch (mnl_attr_get_type(attr)) {
       case IFLA_INFO_KIND:
@@ -40,9 +41,13 @@ void ParseLinkInfo(const nlattr* info, Link& link) {
       case IFLA_INFO_SLAVE_KIND:
         link.master_kind = Text(attr);
         break;
+      case IFLA_INFO_SLAVE_DATA:
+        member_data = attr;
+        break;
     }
   }
   link.data = DecodeLinkData(link.kind, data);
+  if (link.master_kind == "bond") link.member_data = DecodeLinkData(kMemberOfBond, member_data);
 }
 
 void ParseStats(const nlattr* attr, LinkStats& stats) {

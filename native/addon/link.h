@@ -26,6 +26,7 @@ struct Link {
   int32_t link_netnsid = -1;
   bool carrier = false;
   LinkData data;
+  LinkData member_data;
   LinkStats stats;
 };
 

@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <linux/veth.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -17,7 +18,9 @@ namespace pw {
 
 namespace {
 
-enum class Type { kBool, kU8, kU16, kU32, kU64, kS32, kBe16, kMac, kIp4, kIp6, kFlag };
+// Lists travel as one text, their addresses joined by commas; a nest is read only, its rows are those of the table that
+// is named like it.
+enum class Type { kBool, kU8, kU16, kU32, kU64, kS32, kBe16, kMac, kIp4, kIp6, kFlag, kIp4List, kIp6List, kNest };
 
 struct Row {
   const char* name;
@@ -25,9 +28,11 @@ struct Row {
   Type type;
 };
 
-// Later than the 6.1 headers: 6.7.
+// Later than the 6.1 headers: 6.7; of bonds 6.9 and 6.17.
 constexpr uint16_t kBrFdbNLearned = 48;
 constexpr uint16_t kBrFdbMaxLearned = 49;
+constexpr uint16_t kBondCoupledControl = 32;
+constexpr uint16_t kBondBroadcastNeigh = 33;
 
 constexpr Row kBridge[] = {
     {"forwardDelay", IFLA_BR_FORWARD_DELAY, Type::kU32},
@@ -121,6 +126,8 @@ constexpr Row kBond[] = {
     {"downdelay", IFLA_BOND_DOWNDELAY, Type::kU32},
     {"useCarrier", IFLA_BOND_USE_CARRIER, Type::kBool},
     {"arpInterval", IFLA_BOND_ARP_INTERVAL, Type::kU32},
+    {"arpIpTarget", IFLA_BOND_ARP_IP_TARGET, Type::kIp4List},
+    {"nsIp6Target", IFLA_BOND_NS_IP6_TARGET, Type::kIp6List},
     {"arpValidate", IFLA_BOND_ARP_VALIDATE, Type::kU32},
     {"arpAllTargets", IFLA_BOND_ARP_ALL_TARGETS, Type::kU32},
     {"primary", IFLA_BOND_PRIMARY, Type::kU32},
@@ -142,6 +149,29 @@ constexpr Row kBond[] = {
     {"tlbDynamicLb", IFLA_BOND_TLB_DYNAMIC_LB, Type::kBool},
     {"peerNotifDelay", IFLA_BOND_PEER_NOTIF_DELAY, Type::kU32},
     {"missedMax", IFLA_BOND_MISSED_MAX, Type::kU8},
+    {"coupledControl", kBondCoupledControl, Type::kBool},
+    {"broadcastNeighbor", kBondBroadcastNeigh, Type::kBool},
+    {"adInfo", IFLA_BOND_AD_INFO, Type::kNest},
+};
+
+constexpr Row kBondAdInfo[] = {
+    {"adAggregator", IFLA_BOND_AD_INFO_AGGREGATOR, Type::kU16},
+    {"adNumPorts", IFLA_BOND_AD_INFO_NUM_PORTS, Type::kU16},
+    {"adActorKey", IFLA_BOND_AD_INFO_ACTOR_KEY, Type::kU16},
+    {"adPartnerKey", IFLA_BOND_AD_INFO_PARTNER_KEY, Type::kU16},
+    {"adPartnerMac", IFLA_BOND_AD_INFO_PARTNER_MAC, Type::kMac},
+};
+
+// IFLA_INFO_SLAVE_DATA of a bond's member.
+constexpr Row kBondMember[] = {
+    {"state", IFLA_BOND_SLAVE_STATE, Type::kU8},
+    {"miiStatus", IFLA_BOND_SLAVE_MII_STATUS, Type::kU8},
+    {"linkFailureCount", IFLA_BOND_SLAVE_LINK_FAILURE_COUNT, Type::kU32},
+    {"permanentMac", IFLA_BOND_SLAVE_PERM_HWADDR, Type::kMac},
+    {"queueId", IFLA_BOND_SLAVE_QUEUE_ID, Type::kU16},
+    {"adAggregator", IFLA_BOND_SLAVE_AD_AGGREGATOR_ID, Type::kU16},
+    {"adActorPortState", IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE, Type::kU8},
+    {"adPartnerPortState", IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE, Type::kU16},
 };
 
 constexpr Row kVrf[] = {{"table", IFLA_VRF_TABLE, Type::kU32}};
@@ -152,8 +182,14 @@ struct Table {
   size_t count;
 };
 constexpr Table kTables[] = {
-    {"bridge", kBridge, std::size(kBridge)}, {"vlan", kVlan, std::size(kVlan)}, {"tun", kTun, std::size(kTun)},
-    {"vxlan", kVxlan, std::size(kVxlan)},    {"bond", kBond, std::size(kBond)}, {"vrf", kVrf, std::size(kVrf)},
+    {"bridge", kBridge, std::size(kBridge)},
+    {"vlan", kVlan, std::size(kVlan)},
+    {"tun", kTun, std::size(kTun)},
+    {"vxlan", kVxlan, std::size(kVxlan)},
+    {"bond", kBond, std::size(kBond)},
+    {"vrf", kVrf, std::size(kVrf)},
+    {"adInfo", kBondAdInfo, std::size(kBondAdInfo)},
+    {kMemberOfBond, kBondMember, std::size(kBondMember)},
 };
 
 const Table* FindTable(const std::string& kind) {
@@ -226,6 +262,30 @@ void EncodeText(Message& message, const std::string& kind, const Row& row, const
   message.Put(row.attribute, ip.bytes.data(), ip.length);
 }
 
+void EncodeList(Message& message, const std::string& kind, const Row& row, const std::string& text) {
+  nlattr* nest = message.Nest(row.attribute);
+  uint16_t index = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = std::min(text.find(',', begin), text.size());
+    IpAddress ip = ParseIp(text.substr(begin, end - begin), kind + "." + row.name);
+    if (ip.length != (row.type == Type::kIp4List ? 4u : 16u)) Refuse(kind, row.name, "an address of the other family");
+    message.Put(index++, ip.bytes.data(), ip.length);
+    begin = end + 1;
+  }
+  message.End(nest);
+}
+
+std::string DecodeList(const Row& row, const nlattr* nest) {
+  size_t length = row.type == Type::kIp4List ? 4 : 16;
+  std::string text;
+  for (const nlattr* attr : Attributes(nest)) {
+    if (mnl_attr_get_payload_len(attr) < length) continue;
+    if (!text.empty()) text += ',';
+    text += FormatIp(mnl_attr_get_payload(attr), length);
+  }
+  return text;
+}
+
 bool DecodeRow(const Row& row, const nlattr* attr, DataValue& value) {
   size_t length = mnl_attr_get_payload_len(attr);
   const void* data = mnl_attr_get_payload(attr);
@@ -265,6 +325,12 @@ bool DecodeRow(const Row& row, const nlattr* attr, DataValue& value) {
       if (length < (row.type == Type::kIp4 ? 4u : 16u)) return false;
       value = FormatIp(data, row.type == Type::kIp4 ? 4 : 16);
       return true;
+    case Type::kIp4List:
+    case Type::kIp6List:
+      value = DecodeList(row, attr);
+      return true;
+    case Type::kNest:
+      return false;
   }
   return false;
 }
@@ -290,6 +356,13 @@ void EncodeLinkData(Message& message, const std::string& kind, const LinkData& d
         if (!std::holds_alternative<std::string>(value)) Refuse(kind, name, "takes an address as text");
         EncodeText(message, kind, *row, std::get<std::string>(value));
         break;
+      case Type::kIp4List:
+      case Type::kIp6List:
+        if (!std::holds_alternative<std::string>(value)) Refuse(kind, name, "takes addresses joined by commas");
+        EncodeList(message, kind, *row, std::get<std::string>(value));
+        break;
+      case Type::kNest:
+        Refuse(kind, name, "is read only");
       default:
         if (!std::holds_alternative<double>(value)) Refuse(kind, name, "takes a number");
         EncodeNumber(message, kind, *row, std::get<double>(value));
@@ -303,9 +376,14 @@ LinkData DecodeLinkData(const std::string& kind, const nlattr* info_data) {
   if (!table || !info_data) return result;
   for (const nlattr* attr : Attributes(info_data)) {
     for (size_t i = 0; i < table->count; i++) {
+      const Row& row = table->rows[i];
       DataValue value;
-      if (table->rows[i].attribute != mnl_attr_get_type(attr)) continue;
-      if (DecodeRow(table->rows[i], attr, value)) result.emplace_back(table->rows[i].name, std::move(value));
+      if (row.attribute != mnl_attr_get_type(attr)) continue;
+      if (row.type == Type::kNest) {
+        for (auto& inner : DecodeLinkData(row.name, attr)) result.push_back(std::move(inner));
+      } else if (DecodeRow(row, attr, value)) {
+        result.emplace_back(row.name, std::move(value));
+      }
       break;
     }
   }

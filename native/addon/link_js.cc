@@ -168,6 +168,7 @@ Napi::Value LinkToJs(Napi::Env env, const Link& link) {
   text("parentBus", link.parent_bus);
   text("parentDevice", link.parent_device);
   o.Set("data", DataToJs(env, link.data));
+  o.Set("memberData", DataToJs(env, link.member_data));
   Napi::Object stats = Napi::Object::New(env);
   number(stats, "rxPackets", static_cast<double>(link.stats.rx_packets));
   number(stats, "rxBytes", static_cast<double>(link.stats.rx_bytes));

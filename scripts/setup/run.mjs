@@ -12,6 +12,7 @@ const state = { interrupted: false };
 /**
  * @typedef {object} RunOptions
  * @property {Record<string, string>} [env] added to the environment
+ * @property {string} [cwd]
  * @property {readonly number[]} [okCodes] exit codes that are no failure
  * @property {string} [onFail] first words of the error
  */
@@ -23,9 +24,9 @@ const state = { interrupted: false };
  * @param {RunOptions} [options]
  * @returns {Promise<string>}
  */
-export function output(command, args, { env = {}, okCodes = [0], onFail = `${command} failed` } = {}) {
+export function output(command, args, { env = {}, cwd = ".", okCodes = [0], onFail = `${command} failed` } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     children.add(child);
     let stdout = "";
     let both = "";

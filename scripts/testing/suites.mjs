@@ -7,6 +7,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { ROOT } from "../setup/root.mjs";
 import { inputFiles } from "../setup/stamp.mjs";
+import { runInVms, SHARED_FILES } from "../../test/vm/run.mjs";
 import { readTap } from "./tap.mjs";
 
 /** @typedef {import("./tap.mjs").Result} Result */
@@ -15,6 +16,7 @@ import { readTap } from "./tap.mjs";
  * @property {string} name
  * @property {string} what
  * @property {readonly string[]} [directories] of test files; without them the suite is one whole
+ * @property {readonly string[]} [borrowed] test files of other suites that this one runs too, in its own way
  * @property {(files: readonly string[]) => AsyncIterable<Result>} run throws if the suite itself breaks
  */
 
@@ -28,11 +30,18 @@ export const SUITES = [
     directories: ["test/bpf", "test/netns"],
     run: ava({ concurrency: 2 }),
   },
+  {
+    name: "vm",
+    what: "the same and more on Debian's kernels, each booted once in a virtual machine",
+    directories: ["test/vm/suite"],
+    borrowed: SHARED_FILES,
+    run: runInVms,
+  },
 ];
 
 /** @param {Suite} suite */
-export function testFiles({ directories = [] }) {
-  return inputFiles(ROOT, directories, (file) => file.endsWith(".test.ts"));
+export function testFiles({ directories = [], borrowed = [] }) {
+  return [...inputFiles(ROOT, directories, (file) => file.endsWith(".test.ts")), ...borrowed];
 }
 
 /** @param {string} file inside node_modules */

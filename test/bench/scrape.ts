@@ -110,6 +110,10 @@ const status: Status = {
   datapath: { kind: "ebpf", rung: "tcx+peer", reason: "" },
   ready: true,
   configGeneration: { desired: 1, applied: 1 },
+  transaction: {
+    ...{ phase: "idle", id: "", origin: "", startedAt: "", secondsLeft: null, last: null },
+    ...{ generation: 1, savedAt: "" },
+  },
   clusterNetworks: [],
   networks: [],
   conditions: [],

@@ -11,8 +11,8 @@ import { access, Lab, SwitchBench, trunk } from "../peers/switch-bench.ts";
 import { transfer } from "../support/iperf.ts";
 
 const run = promisify(execFile);
-/** A path that loses GSO frames or checksums moves nothing, or a few segments by retransmission. */
-const WORKING = 100e6; // bit/s
+/** A path that loses GSO frames or checksums moves nothing, or a few segments by retransmission; an emulated CPU is slow. */
+const WORKING = 10e6; // bit/s
 
 async function speed(lab: Lab, client: string, server: string, address: string): Promise<number> {
   return (await transfer(lab.path(client), lab.path(server), address, { seconds: 1 })).bitsPerSecond;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
+import { metric } from "../support/change.ts";
 import { until } from "../support/until.ts";
 import { OOB, tap, TestHost } from "../support/test-host.ts";
 
@@ -62,10 +63,33 @@ test("a bridge or probe port that is deleted, a NIC that is set down, a port's l
   const attached = async (): Promise<boolean> =>
     (await h.ports()).find(({ device }) => device === "nic0")?.attached === true;
   t.false(await attached(), "status says what is, not what was done once");
-  // No event tells of it: any other one calls for a round, the interval does at last.
-  await ip(h, "link", "set", "oob-br", "mtu", "1400");
   await until(attached);
+  await ip(h, "link", "set", "oob-br", "mtu", "1400");
   await until(async () => (await h.host.namespace.link({ name: "oob-br" }))?.mtu === 1500);
+});
+
+test("a program that is taken off its hook comes back without any event, is counted and logged", async (t) => {
+  const h = await TestHost.start(t, { intent: OOB() });
+  const pod = await h.add("pod", { vlan: 100 });
+  const device = pod.result.interfaces[1]?.name ?? "";
+  const link = await h.host.namespace.link({ name: device });
+  const repairs = await metric(h, "portwright_drift_repairs_total");
+  const pin = join(h.directory, `bpf/v1/links/${link?.ifindex}`);
+  const bpf = h.host.namespace.bpf;
+  const ifindex = link?.ifindex ?? 0;
+  const hasSettled = async () => (await bpf.queryTcx(ifindex)).length === 1 && (await bpf.queryClsact(ifindex)) === 0;
+  await until(hasSettled, 30_000); // a port begins with a filter
+  const held = await bpf.openLink(pin);
+  await bpf.detachLink(held); // the pin stays, and holds a link without a device
+  held.close();
+  t.deepEqual(await bpf.queryTcx(ifindex), []);
+  await until(async () => (await bpf.queryTcx(ifindex)).length === 1, 5_000);
+  await until(async () => (await metric(h, "portwright_drift_repairs_total")) === repairs + 1);
+  t.regex(h.daemon.log, /ports have lost their program/);
+  const wire = await tap(t, h.wire, "nic0");
+  const inside = await tap(t, pod.host, "eth0");
+  await inside.send(frame({ dst: BROADCAST, src: station(1), payload: text("hello") }));
+  await until(() => wire.frames.some(({ vlan }) => vlan?.tci === 100));
 });
 
 test("a link of somebody else with one of our names stays as it is, and is a condition", async (t) => {

@@ -15,7 +15,11 @@ import {
   space,
   u32,
 } from "./fixtures/lab.ts";
+import { HAS_TCX } from "../support/hooks.ts";
+import { needs } from "../support/needs.ts";
 import { until } from "../support/until.ts";
+
+const withTcx = needs(HAS_TCX, "tcx (Linux 6.6)", "serial");
 
 let file: string;
 test.before(async () => {
@@ -33,7 +37,7 @@ async function counted(at: Space, object: BpfObject, slot: number): Promise<numb
   return asU32(value as Uint8Array).reduce((sum, n) => sum + n, 0);
 }
 
-test.serial("a tcx link runs its program on what comes in, and the hook can be queried", async (t) => {
+withTcx("a tcx link runs its program on what comes in, and the hook can be queried", async (t) => {
   const [a, b] = [await space(t), await space(t)];
   const [v0, v1] = await connect(a, b);
   const object = await b.bpf.load(file);
@@ -52,7 +56,7 @@ test.serial("a tcx link runs its program on what comes in, and the hook can be q
   t.is(await counted(b, object, 0), 10);
 });
 
-test.serial("attaching to a device that does not exist is an error with its index", async (t) => {
+withTcx("attaching to a device that does not exist is an error with its index", async (t) => {
   const { bpf, writes } = await space(t);
   const object = await bpf.load(file);
   const error = await t.throwsAsync(bpf.attachTcx(program(object, "first"), 4242), { instanceOf: KernelError });
@@ -61,7 +65,7 @@ test.serial("attaching to a device that does not exist is an error with its inde
   t.is(writes(), 0);
 });
 
-test.serial("an unpinned link ends when it is closed, a pinned one stays", async (t) => {
+withTcx("an unpinned link ends when it is closed, a pinned one stays", async (t) => {
   const [a, b] = [await space(t), await space(t)];
   const [, v1] = await connect(a, b);
   const pins = bpffs(t);
@@ -84,7 +88,7 @@ test.serial("an unpinned link ends when it is closed, a pinned one stays", async
   t.deepEqual(await later.bpf.queryTcx(v1), []);
 });
 
-test.serial("replacing the program of a link under traffic loses no frame", async (t) => {
+withTcx("replacing the program of a link under traffic loses no frame", async (t) => {
   const [a, b] = [await space(t), await space(t)];
   const [v0, v1] = await connect(a, b);
   const object = await b.bpf.load(file);
@@ -115,7 +119,7 @@ test.serial("replacing the program of a link under traffic loses no frame", asyn
   t.deepEqual(await b.bpf.queryTcx(v1), [{ programId: program(object, "first").id, linkId: link.id }]);
 });
 
-test.serial("a pinned link whose device is gone says ifindex 0 and takes no new program", async (t) => {
+withTcx("a pinned link whose device is gone says ifindex 0 and takes no new program", async (t) => {
   const [a, b] = [await space(t), await space(t)];
   const [, v1] = await connect(a, b);
   const pins = bpffs(t);
@@ -172,7 +176,7 @@ test.serial("a clsact qdisc that somebody else filters on stays", async (t) => {
   t.is((await b.tc("filter", "show", "dev", "v1", "egress")).filter((f: any) => f.options?.handle).length, 1);
 });
 
-test.serial("500 cycles of maps, links, rings and sockets leave no descriptor", async (t) => {
+withTcx("500 cycles of maps, links, rings and sockets leave no descriptor", async (t) => {
   const [a, b] = [await space(t), await space(t)];
   const [, v1] = await connect(a, b);
   const mapPinDir = bpffs(t);

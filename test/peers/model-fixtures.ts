@@ -1,9 +1,10 @@
 /** Short ways to say what a host and its intent are, for tests of the pure model. */
-import type { Address, Link } from "../../daemon/kernel/kernel.ts";
+import type { Address, Link, LinkData } from "../../daemon/kernel/kernel.ts";
 import type { Attachment } from "../../daemon/model/attachment.ts";
+import { type BondMode, bondData } from "../../daemon/model/bond-options.ts";
 import type { CompileInput } from "../../daemon/model/compile.ts";
 import type { PortVlans } from "../../daemon/model/port.ts";
-import type { Intent, Network, VlanConfig } from "../../daemon/model/resources.ts";
+import type { BondOptions, Intent, Network, VlanConfig } from "../../daemon/model/resources.ts";
 import { attachmentAlias, type ObservedPort } from "../../daemon/model/target.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { link } from "./simulate.ts";
@@ -25,12 +26,16 @@ export function vlanConfig(
       mtu: 0,
       txQueueLength: -1,
       hardwareAddress: "",
-      bond: { mode: "active-backup", miimon: -1 },
+      bond: bond("active-backup"),
       nativeVlan: 1,
       ...uplink,
     },
     place,
   };
+}
+
+export function bond(mode: BondMode, given: LinkData = {}, primary = ""): BondOptions {
+  return { mode, data: bondData(mode, given), primary, asked: Object.keys(given) };
 }
 
 export function network(name: string, clusterNetwork: string, vlan: number, probed = false): Network {

@@ -1,8 +1,10 @@
 /** A pure host: applies a plan to an observation as the kernel would, with its habits that matter to a diff. */
 import type { Link, LinkSettings } from "../../daemon/kernel/kernel.ts";
 import { linkCreate, peerSettings } from "../../daemon/links/link.ts";
+import { bondBirth } from "../../daemon/links/bond.ts";
 import type { Plan, Step } from "../../daemon/model/plan.ts";
 import type { Observed, ObservedPort } from "../../daemon/model/target.ts";
+import { changeBond, enslave, release, reported } from "./simulate-bond.ts";
 
 const IFF_NOARP = 0x80;
 const IFF_PROMISC = 0x100;
@@ -42,6 +44,7 @@ export function link(fields: Partial<Link> & Pick<Link, "ifindex" | "name">): Li
     parentBus: "",
     parentDevice: "",
     data: {},
+    memberData: {},
     stats: {
       rxPackets: 0,
       rxBytes: 0,
@@ -75,7 +78,8 @@ export function perform(step: Step, state: Observed): Observed {
         if (links.some((l) => l.name === name)) throw new Error(`EEXIST ${name}`);
       }
       const ifindex = Math.max(0, ...links.map((l) => l.ifindex)) + 1;
-      const data = kind === "bridge" ? BRIDGE_BIRTH : {};
+      const mode = Number(step.link.data["mode"]);
+      const data = kind === "bridge" ? BRIDGE_BIRTH : kind === "bond" ? reported(bondBirth(mode)) : {};
       const born = set(link({ ifindex, name: settings.name, kind, data, maxMtu: 65535 }), settings);
       if (peer === undefined) return { links: [...links, born], ports };
       const other = link({ ifindex: ifindex + 1, name: peer.name, kind, mtu: peer.mtu ?? 1500, link: ifindex });
@@ -84,12 +88,22 @@ export function perform(step: Step, state: Observed): Observed {
     }
     case "change-link": {
       const changed = find(step.name, step.ifindex);
+      if (changed.kind === "bond") return { links: changeBond(changed, step.after, links), ports };
       return { links: links.map((l) => (l === changed ? set(l, step.after) : l)), ports };
+    }
+    case "enslave": {
+      const nic = find(step.name, step.ifindex);
+      return { links: enslave(nic, find(step.bond, 0), links), ports };
+    }
+    case "release": {
+      const nic = find(step.name, step.ifindex);
+      return { links: release(nic, find(step.bond, 0), links, step.up), ports };
     }
     case "delete-link": {
       // Namespace.deleteLink does not mind if it was gone already.
       const gone = links.find((l) => (step.ifindex === 0 ? l.name === step.name : l.ifindex === step.ifindex));
       if (gone === undefined) return state;
+      if (links.some((l) => l.master === gone.ifindex)) throw new Error(`${gone.name} still has members`);
       const both = (l: Link): boolean =>
         l === gone || (gone.kind === "veth" && gone.linkNetnsId < 0 && l.ifindex === gone.link);
       return { links: links.filter((l) => !both(l)), ports };
@@ -108,7 +122,7 @@ export function perform(step: Step, state: Observed): Observed {
   }
 }
 
-function set(was: Link, settings: LinkSettings): Link {
+export function set(was: Link, settings: LinkSettings): Link {
   const { up, alias, mtu, mac, txQueueLength, promiscuous, noArp, data, name } = settings;
   if (mtu !== undefined && (mtu < was.minMtu || mtu > was.maxMtu)) throw new Error(`EINVAL mtu ${mtu} of ${was.name}`);
   const flag = (bit: number, on: boolean | undefined, flags: number): number =>
@@ -120,6 +134,8 @@ function set(was: Link, settings: LinkSettings): Link {
     alias: alias ?? was.alias,
     mtu: mtu ?? was.mtu,
     mac: mac ?? was.mac,
+    // A bond that was given an address keeps it when its first member comes.
+    memberData: was.kind === "bond" && mac !== undefined ? { macIsSet: true } : was.memberData,
     txQueueLength: txQueueLength ?? was.txQueueLength,
     flags: flag(IFF_PROMISC, promiscuous, flag(IFF_NOARP, noArp, was.flags)),
     data: { ...was.data, ...data },

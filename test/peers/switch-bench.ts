@@ -29,10 +29,11 @@ import {
   type SwitchConfig,
   type SwitchEvent,
 } from "../../daemon/datapath/ebpf/layout.ts";
-import type { BpfLink, BpfMap, BpfObject, Namespace, NetnsHandle } from "../../daemon/kernel/kernel.ts";
+import type { BpfLink, BpfMap, BpfObject, BpfProgram, Namespace, NetnsHandle } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { HAS_TCX } from "../support/hooks.ts";
 
 export const OBJECT = new URL("../../build/bpf/switch.bpf.o", import.meta.url).pathname;
 const VERDICTS = new Map([
@@ -136,6 +137,8 @@ export class SwitchBench {
   readonly #object: BpfObject;
   readonly #ports = new Map<number, { readonly config: PortConfig; readonly slotBase: number }>();
   readonly #links: BpfLink[] = [];
+  /** links with a clsact filter, which does not go with the program's descriptor */
+  readonly #filtered: number[] = [];
   readonly #rings: { close(): Promise<void> }[] = [];
   readonly events: SwitchEvent[] = [];
   #nextSlot = 0;
@@ -157,8 +160,14 @@ export class SwitchBench {
   async close(): Promise<void> {
     for (const ring of this.#rings) await ring.close();
     for (const link of this.#links) link.close();
+    for (const ifindex of this.#filtered) await this.ns.bpf.detachClsact(ifindex);
     for (const map of this.#object.maps.values()) map.close();
     for (const program of this.#object.programs.values()) program.close();
+  }
+
+  async #attachClsact(program: BpfProgram, ifindex: number): Promise<void> {
+    await this.ns.bpf.attachClsact(program, ifindex);
+    this.#filtered.push(ifindex);
   }
 
   map(name: string): BpfMap {
@@ -168,8 +177,10 @@ export class SwitchBench {
   }
 
   async attach(...ifindexes: readonly number[]): Promise<void> {
+    const program = this.#program("port_ingress");
     for (const ifindex of ifindexes) {
-      this.#links.push(await this.ns.bpf.attachTcx(this.#program("port_ingress"), ifindex));
+      if (HAS_TCX) this.#links.push(await this.ns.bpf.attachTcx(program, ifindex));
+      else await this.#attachClsact(program, ifindex);
     }
   }
 

@@ -7,7 +7,7 @@ import type { CniReply } from "../../daemon/attach/cni-request.ts";
 import { DeleteQueue } from "../../daemon/attach/delete-queue.ts";
 import type { Addresses } from "../../daemon/attach/ipam.ts";
 import type { MadePort, PortMaker, PortRequest } from "../../daemon/attach/port-maker.ts";
-import { RecordFiles } from "../../daemon/attach/record-files.ts";
+import { RecordFiles } from "../../daemon/state/record-files.ts";
 import { Records } from "../../daemon/attach/records.ts";
 import type { CniResult } from "../../daemon/attach/result.ts";
 import { PortwrightError } from "../../daemon/errors.ts";

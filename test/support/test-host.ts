@@ -2,8 +2,10 @@
  * A host under test: a namespace with NICs that the built daemon manages, the far ends of the NICs in a namespace that
  * plays the wire, and workloads attached by the built CNI plugin. Everything is removed when the test ends.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { ExecutionContext } from "ava";
 import { getJson } from "../../daemon/client/get-json.ts";
 import type { PortView } from "../../daemon/api/views.ts";
@@ -15,8 +17,11 @@ import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { Status } from "../../daemon/model/status.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
+import { PATIENCE } from "./until.ts";
 
+const run = promisify(execFile);
 let count = 0;
+const START_LIMIT_MS = 20_000 * PATIENCE;
 
 export interface TestNic {
   readonly name: string;
@@ -29,6 +34,8 @@ export interface TestHostOptions {
   readonly nics?: readonly TestNic[];
   /** false: do not wait until all is as wanted, only until the daemon answers */
   readonly ready?: boolean;
+  /** the state directory is a file system of its own that is soon full */
+  readonly smallState?: boolean;
   /** before the daemon starts */
   readonly prepare?: (host: LabHost) => Promise<void>;
 }
@@ -83,7 +90,7 @@ export class TestHost {
   }
 
   static async start(t: ExecutionContext, options: TestHostOptions): Promise<TestHost> {
-    const { intent, nics = [{ name: "nic0" }], ready = true, prepare } = options;
+    const { intent, nics = [{ name: "nic0" }], ready = true, prepare, smallState = false } = options;
     const kernel = nativeKernel();
     const lab = new Lab(kernel, `pwth${process.pid}-${count++}`);
     const directory = await mkdtemp("/run/pw-test-");
@@ -100,8 +107,9 @@ export class TestHost {
       await lab.cable({ host, interface: name, ...size }, { host: wire, interface: name, ...size });
     }
     await writeFile(join(directory, "intent.yaml"), intent);
+    if (smallState) await mountSmall(t, join(directory, "state"));
     await prepare?.(host);
-    const daemon = await DaemonProcess.start(paths(directory, host), { ready });
+    const daemon = await DaemonProcess.start(paths(directory, host), { ready, limitMs: START_LIMIT_MS });
     const self = new TestHost(lab, directory, host, wire, daemon);
     t.teardown(() => self.daemon.stop());
     return self;
@@ -112,8 +120,8 @@ export class TestHost {
     await this.start();
   }
 
-  async start(): Promise<void> {
-    this.daemon = await DaemonProcess.start(this.paths);
+  async start(options: { readonly ready?: boolean } = {}): Promise<void> {
+    this.daemon = await DaemonProcess.start(this.paths, { ...options, limitMs: START_LIMIT_MS });
   }
 
   /** ADD by the plugin, into a new namespace or the pod's own */
@@ -157,6 +165,12 @@ export class TestHost {
   async ports(): Promise<readonly PortView[]> {
     return (await getJson<{ ports: PortView[] }>(this.readSocket, "/v1/ports")).ports;
   }
+}
+
+async function mountSmall(t: ExecutionContext, directory: string): Promise<void> {
+  await mkdir(directory, { mode: 0o700 });
+  await run("mount", ["-t", "tmpfs", "-o", "size=128k,mode=0700", "pw-test", directory]);
+  t.teardown(() => run("umount", ["-l", directory]));
 }
 
 function paths(directory: string, host: LabHost): DaemonPaths {

@@ -5,7 +5,7 @@ import { type IncomingHttpHeaders, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Registry } from "prom-client";
-import type { AttachRequest, Backend, PortwrightEvent } from "../../daemon/api/backend.ts";
+import type { ApplyRequest, AttachRequest, Backend, PortwrightEvent } from "../../daemon/api/backend.ts";
 import type { RejectReason } from "../../daemon/api/reject.ts";
 import { type Api, type ApiOptions, startApi } from "../../daemon/api/server.ts";
 import type { CniReply, CniRequest } from "../../daemon/attach/cni-request.ts";
@@ -14,6 +14,7 @@ import { PortwrightError } from "../../daemon/errors.ts";
 import type { Log } from "../../daemon/log.ts";
 import type { Attachment } from "../../daemon/model/attachment.ts";
 import type { PortStatus, Status } from "../../daemon/model/status.ts";
+import type { ApplyAnswer, PlanView, TransactionStatus } from "../../daemon/model/transaction.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 
 /** Long enough past 2^53 that a double would not hold it. */
@@ -48,6 +49,27 @@ export class FakeBackend implements Backend {
     await this.before();
     this.cniCalls.push(request);
     return { exitCode: 0, stdout: '{"cniVersion":"1.1.0"}', stderr: "" };
+  }
+  readonly applied: ApplyRequest[] = [];
+  async plan(): Promise<PlanView> {
+    const step = { op: "set-port", object: "nic0", impact: "none", text: "change port nic0", touches: [] } as const;
+    return { impact: "none", steps: [step], conditions: [] };
+  }
+  async apply(request: ApplyRequest): Promise<ApplyAnswer> {
+    await this.before();
+    this.applied.push(request);
+    return this.transaction();
+  }
+  async confirm(): Promise<ApplyAnswer> {
+    await this.before();
+    return this.transaction();
+  }
+  async rollBack(): Promise<TransactionStatus> {
+    await this.before();
+    return status.transaction;
+  }
+  transaction(): ApplyAnswer {
+    return { ...status.transaction, steps: [] };
   }
   async status(): Promise<Status> {
     await this.before();
@@ -163,6 +185,16 @@ export const status: Status = {
     },
   ],
   conditions: [{ code: "NIC_ABSENT", object: "ClusterNetwork/oob", message: "eth9 is not there" }],
+  transaction: {
+    phase: "waiting",
+    id: "c0ffee00",
+    origin: "files",
+    startedAt: "2026-01-01T00:00:00.000Z",
+    secondsLeft: 58,
+    last: null,
+    generation: 3,
+    savedAt: "2026-01-01T00:00:00.000Z",
+  },
 };
 
 export const attachRequest = {
@@ -224,6 +256,7 @@ export interface TestApi {
   readonly records: LogRecord[];
   readonly rejected: RejectReason[];
   readonly cni: Client;
+  readonly admin: Client;
   readonly read: Client;
   readonly http: Client;
   close(): Promise<void>;
@@ -257,6 +290,7 @@ export async function startTestApi(options: Partial<ApiOptions> = {}): Promise<T
       records,
       rejected,
       cni: client({ socketPath: api.addresses.cni }),
+      admin: client({ socketPath: api.addresses.admin }),
       read: client({ socketPath: api.addresses.read }),
       http: client(httpTarget(api.addresses.http)),
       close: async () => {

@@ -122,6 +122,8 @@ const catalogue: Record<string, readonly [string, readonly string[]]> = {
   reconcile_duration_seconds: ["histogram", []],
   netlink_overruns_total: ["counter", []],
   drift_objects: ["gauge", []],
+  drift_repairs_total: ["counter", []],
+  rollbacks_total: ["counter", ["cause"]],
   gc_deleted_total: ["counter", ["kind"]],
   config_generation: ["gauge", ["stage"]],
   bpf_map_entries: ["gauge", ["map"]],

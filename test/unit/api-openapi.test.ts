@@ -41,6 +41,15 @@ const expected = {
     "GET /v1/ports",
     "GET /v1/status",
   ],
+  admin: [
+    "GET /openapi.json",
+    "GET /v1/plan",
+    "GET /v1/transaction",
+    "POST /v1/apply",
+    "POST /v1/confirm",
+    "POST /v1/plan",
+    "POST /v1/rollback",
+  ],
   http: [
     "GET /debug/",
     "GET /debug/attachments",
@@ -57,7 +66,7 @@ const expected = {
   ],
 } as const;
 
-for (const surface of ["cni", "read", "http"] as const) {
+for (const surface of ["cni", "read", "admin", "http"] as const) {
   test(`the document of the ${surface} surface has every route, each described`, async (t) => {
     const started = await startTestApi();
     t.teardown(started.close);

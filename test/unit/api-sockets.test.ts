@@ -27,6 +27,7 @@ test("sockets and their directory have the modes of their surface, whatever the 
   t.is(mode(runDirectory), 0o750);
   t.is(mode(api.addresses.cni), 0o600);
   t.is(mode(api.addresses.read), 0o660);
+  t.is(mode(api.addresses.admin), 0o600);
   t.is(process.umask(), 0);
 });
 
@@ -173,6 +174,7 @@ test("sockets passed by systemd are told by name, or by order, and only to the p
   const env = (more: NodeJS.ProcessEnv) => ({ LISTEN_PID: "7", ...more });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "2", LISTEN_FDNAMES: "read:cni" }), 7), { read: 3, cni: 4 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "2" }), 7), { cni: 3, read: 4 });
+  t.deepEqual(passedSockets(env({ LISTEN_FDS: "4" }), 7), { cni: 3, read: 4, admin: 5 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "2", LISTEN_FDNAMES: "http:read" }), 7), { http: 3, read: 4 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "3", LISTEN_FDNAMES: "other:x:cni" }), 7), { cni: 5 });
   t.deepEqual(passedSockets(env({ LISTEN_FDS: "1", LISTEN_FDNAMES: "cni:read" }), 7), { cni: 3 });
@@ -185,13 +187,15 @@ test("sockets passed by systemd are told by name, or by order, and only to the p
 
 test("a daemon started by socket activation answers on the passed sockets and leaves their files in place", async (t) => {
   const directory = privateDirectory(t);
-  const sockets = { cni: path.join(directory, "cni.sock"), read: path.join(directory, "read.sock") };
+  const at = (name: string) => path.join(directory, name);
+  const sockets = { cni: at("cni.sock"), read: at("read.sock"), admin: at("admin.sock") };
   const child = spawn(
     "systemd-socket-activate",
     [
       `--listen=${sockets.cni}`,
       `--listen=${sockets.read}`,
-      "--fdname=cni:read",
+      `--listen=${sockets.admin}`,
+      "--fdname=cni:read:admin",
       "-E",
       "PATH",
       process.execPath,
@@ -206,6 +210,7 @@ test("a daemon started by socket activation answers on the passed sockets and le
   t.is((await cni("GET", "/v1/attachments")).status, 200);
   t.is((await read("GET", "/healthz")).status, 200);
   t.is((await read("GET", "/v1/status")).json.version, "0.1.0");
+  t.is((await client({ socketPath: sockets.admin })("GET", "/v1/plan")).status, 200);
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   child.stdin.end();
   t.is(await ended, 0);
@@ -216,20 +221,20 @@ test("HTTP is served on a passed TCP socket, and a passed unix socket is refused
   const directory = privateDirectory(t);
   const start = (...addresses: readonly string[]) => {
     const command = [process.execPath, "--import=tsx", fixture("api-activated.ts"), "--http"];
-    const options = [...addresses.map((one) => `--listen=${one}`), "--fdname=cni:read:http", "-E", "PATH"];
+    const options = [...addresses.map((one) => `--listen=${one}`), "--fdname=cni:read:admin:http", "-E", "PATH"];
     const child = spawn("systemd-socket-activate", [...options, ...command], { stdio: ["pipe", "pipe", "ignore"] });
     t.teardown(() => void child.kill("SIGKILL"));
     return child;
   };
   const at = (name: string) => path.join(directory, name);
   const port = await freePort();
-  const child = start(at("cni.sock"), at("read.sock"), `127.0.0.1:${port}`);
+  const child = start(at("cni.sock"), at("read.sock"), at("admin.sock"), `127.0.0.1:${port}`);
   await untilExists(at("read.sock"));
   t.is((await client({ socketPath: at("read.sock") })("GET", "/healthz")).status, 200);
   t.is((await client({ host: "127.0.0.1", port })("GET", "/metrics")).status, 200);
   child.stdin.end();
 
-  const refused = start(at("cni2.sock"), at("read2.sock"), at("http.sock"));
+  const refused = start(at("cni2.sock"), at("read2.sock"), at("admin2.sock"), at("http.sock"));
   const ended = new Promise<number | null>((resolve) => refused.once("exit", resolve));
   await untilExists(at("read2.sock"));
   createConnection(at("read2.sock")).on("error", () => {});

@@ -1,4 +1,4 @@
-/** Which routes each of the three servers has, and that what they say is what the daemon said. */
+/** Which routes each of the four servers has, and that what they say is what the daemon said. */
 import test from "ava";
 import { attachRequest, HUGE, startTestApi, status } from "./api-fake.ts";
 
@@ -132,4 +132,28 @@ test("the debug pages show what the daemon knows, escaped, without anything from
   const heap = (await http("GET", "/debug/heap")).json;
   t.true(heap.memory.rss > 0);
   t.true(heap.eventLoop.delayMs.max >= 0);
+});
+
+test("the admin socket passes texts and times on, and answers what the daemon says", async (t) => {
+  const { admin, backend, close } = await startTestApi();
+  t.teardown(close);
+  const texts = [{ file: "a.yaml", text: "kind: ü" }];
+  t.is((await admin("POST", "/v1/plan", { body: { texts } })).json.steps[0].text, "change port nic0");
+  const answer = await admin("POST", "/v1/apply", { body: { texts, confirm: 60, verify: 5 } });
+  t.deepEqual(answer.json, { ...status.transaction, steps: [] });
+  t.deepEqual(backend.applied, [{ texts, confirm: 60, verify: 5 }]);
+  for (const body of [{ confirm: -1 }, { confirm: 1.5 }, { texts: [] }, { texts: [{ text: "" }] }, { force: true }]) {
+    t.is((await admin("POST", "/v1/apply", { body })).json.error.code, "REQUEST_INVALID", JSON.stringify(body));
+  }
+  t.is((await admin("POST", "/v1/rollback")).status, 200);
+  t.is((await admin("POST", "/v1/confirm")).status, 200);
+});
+
+test("no other surface changes the intent, and the admin socket is root's", async (t) => {
+  const { cni, read, http, close } = await startTestApi();
+  t.teardown(close);
+  for (const surface of [cni, read, http]) t.is((await surface("POST", "/v1/apply", { body: {} })).status, 404);
+  const stranger = await startTestApi({ kernel: { peerCredentials: () => ({ pid: 2, uid: 1000, gid: 1000 }) } });
+  t.teardown(stranger.close);
+  t.is((await stranger.admin("GET", "/v1/transaction")).json.error.code, "FORBIDDEN");
 });

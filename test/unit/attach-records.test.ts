@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
-import { RecordFiles } from "../../daemon/attach/record-files.ts";
+import { RecordFiles } from "../../daemon/state/record-files.ts";
 import {
   type AttachmentRecord,
   decodeRecord,

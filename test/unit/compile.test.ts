@@ -125,11 +125,6 @@ const refusals: readonly (readonly [string, Parameters<typeof input>[0], RegExp]
     { intent: oob({ nics: ["nic0", "nic1"] }), links: [nic0] },
     /2 NICs, and this kernel has no bonding/,
   ],
-  [
-    "BONDING_UNSUPPORTED",
-    { intent: oob({ nics: ["nic0", "nic1"] }), links: [nic0], bonding: true },
-    /bonds are not managed yet/,
-  ],
 ];
 for (const [index, [code, given, message]] of refusals.entries()) {
   test(`${code} leaves the NIC alone and the rest of the cluster network goes on (${index})`, (t) => {

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import {
   contains,
   familyOf,
+  formatIp,
   formatIpv4,
   ipBytes,
   isHostAddress,
@@ -31,6 +32,20 @@ test("an address is the same one in each of its spellings", (t) => {
   ] as const;
   for (const [one, other] of forms) t.deepEqual(parseIp(one), parseIp(other) ?? t.fail(other), one);
   t.is(parseIp("2001:db8::1")?.value, 0x2001_0db8_0000_0000_0000_0000_0000_0001n);
+});
+
+test("addresses are written in canonical form, and are the same when read back", (t) => {
+  for (const text of ["192.0.2.1", "::", "fe80::", "2001:db8::1", "2001:db8:0:1:1:1:1:1", "1:0:0:2::3"]) {
+    t.is(formatIp(ip(text)), text);
+  }
+  t.is(formatIp(ip("2001:DB8:0:0:1:0:0:1")), "2001:db8::1:0:0:1");
+  t.is(formatIp(ip("::ffff:192.0.2.1")), "::ffff:c000:201");
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
+      const one = parseIp(text);
+      if (one !== null) t.deepEqual(parseIp(formatIp(one)), one);
+    }),
+  );
 });
 
 test("what is no address or subnet is null", (t) => {

@@ -58,6 +58,7 @@ test("every socket is passed under a name that the daemon knows, to where its cl
   const wanted = {
     cni: `${runDirectory}/cni.sock`,
     read: `${runDirectory}/read.sock`,
+    admin: `${runDirectory}/admin.sock`,
     http: `${http.host}:${http.port}`,
   };
   const sockets = unitNames.filter((name) => name.endsWith(".socket"));

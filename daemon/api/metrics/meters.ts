@@ -1,7 +1,9 @@
 /** What happens in the daemon, counted where it happens. Every series with known labels exists from the start, at 0. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { ProbeKind, ProbeReason } from "../../model/probe.ts";
+import type { RollbackCause } from "../../model/transaction.ts";
 import { type RejectReason, rejectReasons } from "../reject.ts";
+import { rollbackCauses } from "../schemas/transaction.ts";
 import { label, PREFIX } from "./family.ts";
 
 const cniCommands = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const;
@@ -27,6 +29,8 @@ export interface Meters {
   countOverrun(): void;
   countRejected(reason: RejectReason): void;
   countDeleted(kind: DeletedKind): void;
+  countRepairs(steps: number): void;
+  countRollback(cause: RollbackCause): void;
   /** objects whose state differs from the target */
   setDrift(objects: number): void;
 }
@@ -43,6 +47,8 @@ export class PromMeters implements Meters {
   readonly #rejected;
   readonly #deleted;
   readonly #drift;
+  readonly #repairs;
+  readonly #rollbacks;
   readonly #networks = new Set<string>();
   readonly #devices = new Set<string>();
 
@@ -82,6 +88,9 @@ export class PromMeters implements Meters {
       help: "Objects whose state differs from what is wanted",
       registers,
     });
+    this.#repairs = counter("drift_repairs_total", "Steps that put right what somebody else had changed", []);
+    this.#rollbacks = counter("rollbacks_total", "Changes of intent that were undone", ["cause"]);
+    for (const cause of rollbackCauses) this.#rollbacks.inc({ cause }, 0);
     for (const command of [...cniCommands, "unknown"]) {
       for (const result of ["success", "error"]) this.#cni.inc({ command, result }, 0);
       this.#cniDuration.zero({ command });
@@ -118,6 +127,12 @@ export class PromMeters implements Meters {
   }
   countDeleted(kind: DeletedKind): void {
     this.#deleted.inc({ kind });
+  }
+  countRepairs(steps: number): void {
+    this.#repairs.inc(steps);
+  }
+  countRollback(cause: RollbackCause): void {
+    this.#rollbacks.inc({ cause });
   }
   setDrift(objects: number): void {
     this.#drift.set(objects);

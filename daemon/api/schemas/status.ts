@@ -7,6 +7,7 @@ import type { ProbeReport } from "../../model/probe.ts";
 import type { ClusterNetworkStatus, NetworkStatus, Status } from "../../model/status.ts";
 import type { Condition } from "../../model/target.ts";
 import type { FdbView, PortView } from "../views.ts";
+import { transactionSchema } from "./transaction.ts";
 
 type Members<T> = Readonly<Record<keyof T, object>>;
 
@@ -95,6 +96,7 @@ export const statusSchema = {
         properties: { code: text, object: text, message: text } satisfies Members<Condition>,
       },
     },
+    transaction: transactionSchema,
   } satisfies Members<Status>,
 } as const;
 

@@ -81,7 +81,7 @@ export class EbpfDatapath implements Datapath {
       const [found, clock, { hook, rung }] = await Promise.all([
         maps.readPorts(),
         maps.clock(),
-        chooseHook(bpf, object.ingress, pins),
+        chooseHook(namespace, object.ingress, pins),
         maps.writeConfig({ eventRate: EVENT_RATE, learnEvents: false }),
       ]);
       const limits = { maxPorts: MAX_PORTS, maxSlots: SLOTS_MAX, maxFlood: FLOOD_MAX };
@@ -106,6 +106,15 @@ export class EbpfDatapath implements Datapath {
     const portId = await this.#maps.linkPort(ifindex);
     const [entry] = portId === 0 ? [] : await this.#maps.readPortsOf([portId]);
     return entry?.ifindex === ifindex ? await this.#observed(entry) : null;
+  }
+
+  async unhooked(): Promise<readonly number[]> {
+    const settled = (): number[] =>
+      [...this.#table.entries()].map(({ ifindex }) => ifindex).filter((ifindex) => !this.#locks.isHeld(ifindex));
+    const missing = await this.#hook.missing(settled());
+    if (missing.length === 0) return missing;
+    const still = new Set(settled()); // one that was being removed meanwhile lacks it by intent
+    return missing.filter((ifindex) => still.has(ifindex));
   }
 
   /** A round and an attach may want the same port at the same time: one after the other. */

@@ -8,7 +8,7 @@
  */
 import { readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Bpf, BpfLink, BpfProgram } from "../../kernel/kernel.ts";
+import type { Bpf, BpfLink, BpfProgram, Namespace } from "../../kernel/kernel.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { Rung } from "../datapath.ts";
 import type { PinPaths } from "./pins.ts";
@@ -19,7 +19,9 @@ export interface Hook {
   /** brings it into its best form, without a gap; false if it was there already */
   settle(ifindex: number): Promise<boolean>;
   /** true if this very program hangs on this very link; `link` says where it is the more likely, and is looked first */
-  isAttached(ifindex: number, link: "new" | "in use"): Promise<boolean>;
+  isAttached(ifindex: number, link?: "new" | "in use"): Promise<boolean>;
+  /** which of these links lack this very program; cheap, for it is asked every second */
+  missing(ifindexes: readonly number[]): Promise<readonly number[]>;
   /** harmless if it is gone */
   detach(ifindex: number): Promise<void>;
   /** interface indexes that have something of ours, those of deleted links included */
@@ -42,22 +44,26 @@ async function hasTcx(bpf: Bpf, program: BpfProgram): Promise<boolean> {
   }
 }
 
-export async function chooseHook(bpf: Bpf, program: BpfProgram, pins: PinPaths): Promise<{ hook: Hook; rung: Rung }> {
-  if (await hasTcx(bpf, program))
-    return { hook: new SettlingHook(bpf, program, pins), rung: { name: "tcx+peer", reason: "" } };
+export async function chooseHook(
+  namespace: Pick<Namespace, "bpf" | "links">,
+  program: BpfProgram,
+  pins: PinPaths,
+): Promise<{ hook: Hook; rung: Rung }> {
+  if (await hasTcx(namespace.bpf, program))
+    return { hook: new SettlingHook(namespace, program, pins), rung: { name: "tcx+peer", reason: "" } };
   return {
-    hook: new ClsactHook(bpf, program),
+    hook: new ClsactHook(namespace, program),
     rung: { name: "clsact+peer", reason: "the kernel has no tcx (Linux 6.6)" },
   };
 }
 
-class SettlingHook implements Hook {
+export class SettlingHook implements Hook {
   readonly #tcx: TcxLinks;
   readonly #filter: ClsactHook;
 
-  constructor(bpf: Bpf, program: BpfProgram, pins: PinPaths) {
-    this.#tcx = new TcxLinks(bpf, program, pins);
-    this.#filter = new ClsactHook(bpf, program);
+  constructor(namespace: Pick<Namespace, "bpf" | "links">, program: BpfProgram, pins: PinPaths) {
+    this.#tcx = new TcxLinks(namespace.bpf, program, pins);
+    this.#filter = new ClsactHook(namespace, program);
   }
 
   async attach(ifindex: number, link: "new" | "in use"): Promise<void> {
@@ -73,9 +79,17 @@ class SettlingHook implements Hook {
     return !settled || filter;
   }
 
-  async isAttached(ifindex: number, link: "new" | "in use"): Promise<boolean> {
+  async isAttached(ifindex: number, link: "new" | "in use" = "in use"): Promise<boolean> {
     const [first, second] = link === "new" ? [this.#filter, this.#tcx] : [this.#tcx, this.#filter];
     return (await first.isAttached(ifindex)) || (await second.isAttached(ifindex));
+  }
+
+  /** Most have settled. One that settles between the first two looks is seen by the third: none goes back to a filter. */
+  async missing(ifindexes: readonly number[]): Promise<readonly number[]> {
+    const unsettled = await this.#tcx.missing(ifindexes);
+    if (unsettled.length === 0) return unsettled;
+    const bare = await this.#filter.missing(unsettled);
+    return bare.length === 0 ? bare : await this.#tcx.missing(bare);
   }
 
   async detach(ifindex: number): Promise<void> {
@@ -83,8 +97,9 @@ class SettlingHook implements Hook {
     await this.#filter.detach(ifindex);
   }
 
-  attached(): Promise<readonly number[]> {
-    return this.#tcx.attached();
+  async attached(): Promise<readonly number[]> {
+    const [pinned, filtered] = await Promise.all([this.#tcx.attached(), this.#filter.attached()]);
+    return [...new Set([...pinned, ...filtered])];
   }
 }
 
@@ -150,6 +165,10 @@ class TcxLinks {
     return link.ifindex === ifindex && link.programId === this.#program.id;
   }
 
+  missing(ifindexes: readonly number[]): Promise<readonly number[]> {
+    return this.#bpf.linksWithout("tcx", this.#program, ifindexes);
+  }
+
   async detach(ifindex: number): Promise<void> {
     const link = await this.#open(ifindex);
     if (!link) return;
@@ -175,12 +194,14 @@ class TcxLinks {
   }
 }
 
-class ClsactHook implements Hook {
+export class ClsactHook implements Hook {
+  readonly #namespace: Pick<Namespace, "bpf" | "links">;
   readonly #bpf: Bpf;
   readonly #program: BpfProgram;
 
-  constructor(bpf: Bpf, program: BpfProgram) {
-    this.#bpf = bpf;
+  constructor(namespace: Pick<Namespace, "bpf" | "links">, program: BpfProgram) {
+    this.#namespace = namespace;
+    this.#bpf = namespace.bpf;
     this.#program = program;
   }
 
@@ -189,12 +210,11 @@ class ClsactHook implements Hook {
   }
 
   async isAttached(ifindex: number): Promise<boolean> {
-    try {
-      return (await this.#bpf.queryClsact(ifindex)) === this.#program.id;
-    } catch (error) {
-      if (isKernelError(error, "ENODEV")) return false;
-      throw error;
-    }
+    return (await this.#programOn(ifindex)) === this.#program.id;
+  }
+
+  missing(ifindexes: readonly number[]): Promise<readonly number[]> {
+    return this.#bpf.linksWithout("clsact", this.#program, ifindexes);
   }
 
   settle(): Promise<boolean> {
@@ -216,7 +236,19 @@ class ClsactHook implements Hook {
     }
   }
 
-  attached(): Promise<readonly number[]> {
-    return Promise.resolve([]); // filters go with their links: nothing can be left behind
+  /** A filter goes with its link, but not with the daemon: those of links that are no ports are found by asking all. */
+  async attached(): Promise<readonly number[]> {
+    const links = await this.#namespace.links();
+    const programs = await Promise.all(links.map(({ ifindex }) => this.#programOn(ifindex)));
+    return links.filter((_, i) => programs[i] !== 0).map(({ ifindex }) => ifindex);
+  }
+
+  async #programOn(ifindex: number): Promise<number> {
+    try {
+      return await this.#bpf.queryClsact(ifindex);
+    } catch (error) {
+      if (isKernelError(error, "ENODEV")) return 0;
+      throw error;
+    }
   }
 }

@@ -1,9 +1,8 @@
 /** VlanConfig: which NICs carry a cluster network. */
 import { DEFAULT_NATIVE_VLAN, type VlanConfig } from "../../model/resources.ts";
-import { bondModes, vlanConfigSchema } from "../schemas/vlan-config.ts";
+import { vlanConfigSchema } from "../schemas/vlan-config.ts";
 import type { Check } from "../validate.ts";
-
-const DEFAULT_BOND_MODE = "active-backup";
+import { readBondOptions } from "./bond-options.ts";
 
 export function readVlanConfig(check: Check): VlanConfig | undefined {
   const raw = check.read(vlanConfigSchema);
@@ -15,7 +14,6 @@ export function readVlanConfig(check: Check): VlanConfig | undefined {
     if (nics.indexOf(nic) !== index) check.refuse(path, `names ${nic} again`, "INTENT_DUPLICATE");
   });
   const hardwareAddress = (linkAttributes.hardwareAddr ?? "").toLowerCase();
-  const mode = bondOptions.mode ?? "";
   return {
     name: metadata.name,
     clusterNetwork: spec.clusterNetwork,
@@ -26,10 +24,7 @@ export function readVlanConfig(check: Check): VlanConfig | undefined {
       mtu: linkAttributes.mtu ?? 0,
       txQueueLength: linkAttributes.txQLen ?? -1,
       hardwareAddress,
-      bond: {
-        mode: (typeof mode === "number" ? bondModes[mode] : mode) || DEFAULT_BOND_MODE,
-        miimon: bondOptions.miimon ?? -1,
-      },
+      bond: readBondOptions(check, bondOptions, nics, hardwareAddress),
       nativeVlan,
     },
     place: check.source.at([]),

@@ -1,16 +1,7 @@
 /** Harvester's VlanConfig, and one field of ours: uplink.nativeVlan. */
+import type { RawBondOptions } from "../../model/bond-checks.ts";
+import { bondOptionsSchema } from "./bond-options.ts";
 import { clusterNetworkName, dnsSubdomain, metadata, mtu, resource, text, textMap, vlan } from "./common.ts";
-
-/** Bond modes by number, as uapi/linux/if_bonding.h has them. */
-export const bondModes = [
-  "balance-rr",
-  "active-backup",
-  "balance-xor",
-  "broadcast",
-  "802.3ad",
-  "balance-tlb",
-  "balance-alb",
-] as const;
 
 export interface RawVlanConfig {
   readonly metadata: { readonly name: string };
@@ -21,7 +12,7 @@ export interface RawVlanConfig {
     readonly uplink: {
       readonly nics: readonly string[];
       readonly linkAttributes?: { readonly mtu?: number; readonly txQLen?: number; readonly hardwareAddr?: string };
-      readonly bondOptions?: { readonly mode?: string | number; readonly miimon?: number };
+      readonly bondOptions?: RawBondOptions;
       readonly nativeVlan?: number;
     };
   };
@@ -53,14 +44,16 @@ export const vlanConfigSchema = resource<RawVlanConfig>(
           required: ["nics"],
           properties: {
             nics: {
-              description: "Names of the host's interfaces",
+              description:
+                "The host's interfaces, by name or alternative name, by permanent MAC (mac:aa:bb:…), or by PCI path (pci:0000:01:00.0)",
               type: "array",
               minItems: 1,
               "x-must": "name at least one NIC",
               items: {
                 type: "string",
-                format: "interface-name",
-                "x-must": "be the name of a NIC: 1 to 15 bytes without /, : and blanks, and not lo",
+                format: "nic",
+                "x-must":
+                  "be the name of a NIC (1 to 15 bytes without /, : and blanks, and not lo), mac: with a MAC address, or pci: with a path like 0000:01:00.0",
               },
             },
             linkAttributes: {
@@ -84,25 +77,7 @@ export const vlanConfigSchema = resource<RawVlanConfig>(
                 },
               },
             },
-            bondOptions: {
-              type: "object",
-              "x-must": "be a map",
-              additionalProperties: false,
-              properties: {
-                mode: {
-                  description: "Default active-backup",
-                  enum: [...bondModes, 0, 1, 2, 3, 4, 5, 6, ""],
-                  "x-must": `be one of ${bondModes.join(", ")}, or its number, 0 to 6`,
-                },
-                miimon: {
-                  description: "Milliseconds between looks at the carrier; -1 means 100",
-                  type: "integer",
-                  minimum: -1,
-                  maximum: 2147483647,
-                  "x-must": "be -1 or more",
-                },
-              },
-            },
+            bondOptions: bondOptionsSchema,
             nativeVlan: { ...vlan, description: "VLAN of untagged frames on the wire; default 1" },
           },
         },

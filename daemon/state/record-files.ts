@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fsync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -103,6 +104,46 @@ export class RecordFiles {
     } finally {
       closeSync(fd);
     }
+    await this.#syncDirectory();
+  }
+
+  /**
+   * `from` takes the place of `to`, whose last content stays as `previous`. At every moment `to` is whole, and a disk that
+   * is full is no hindrance but to the directory itself. Survives a power cut when it resolves.
+   */
+  async promote(from: string, to: string, previous: string): Promise<void> {
+    const at = (name: string): string => join(this.directory, name);
+    const temporary = this.#temporary(previous);
+    try {
+      if (this.has(to)) {
+        linkSync(at(to), temporary);
+        renameSync(temporary, at(previous));
+      }
+      renameSync(at(from), at(to));
+      await this.#syncDirectory();
+    } catch (cause) {
+      this.#discard(temporary, to, cause);
+    }
+  }
+
+  /** Survives a power cut when it resolves. */
+  async rename(from: string, to: string): Promise<void> {
+    try {
+      renameSync(join(this.directory, from), join(this.directory, to));
+      await this.#syncDirectory();
+    } catch (cause) {
+      throw stateError(`${from} cannot become ${to}`, cause);
+    }
+  }
+
+  has(name: string): boolean {
+    return lstatSync(join(this.directory, name), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** Survives a power cut when it resolves. */
+  async removeDurably(name: string): Promise<void> {
+    if (!this.has(name)) return;
+    this.remove(name);
     await this.#syncDirectory();
   }
 
