@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import type { PortView } from "../api/views.ts";
 import { getJson } from "../client/get-json.ts";
 import { textTable } from "../client/text-table.ts";
-import { portLines, probeLines, transactionLines } from "../client/views.ts";
+import { memberLines, portLines, probeLines, transactionLines } from "../client/views.ts";
 import type { Status } from "../model/status.ts";
 
 export async function statusCommand(args: readonly string[], defaultSocket: string): Promise<number> {
@@ -32,12 +32,13 @@ export async function statusCommand(args: readonly string[], defaultSocket: stri
         c.name,
         c.bridge,
         c.uplink || "-",
-        c.uplinkKind,
+        c.bondMode || c.uplinkKind,
         String(c.mtu),
         String(c.nativeVlan),
         c.ready ? "ready" : "not ready",
       ]),
     ),
+    ...memberLines(status),
     "",
     ...probeLines(status),
     "",

@@ -18,6 +18,23 @@ export function probeLines(status: Status): readonly string[] {
   return textTable(["network", "probe", "gateway", "result", "round trip", ""], rows);
 }
 
+/** NICs of uplinks; nothing where there are none. */
+export function memberLines({ clusterNetworks }: Status): readonly string[] {
+  const rows = clusterNetworks.flatMap(({ name, members }) =>
+    members.map(({ nic, device, state, mac, partner, failures }) => [
+      name,
+      nic || "(leaves)",
+      device || "-",
+      state,
+      mac || "-",
+      partner || "-",
+      String(failures),
+    ]),
+  );
+  if (rows.length === 0) return [];
+  return ["", ...textTable(["cluster network", "NIC", "interface", "state", "MAC", "LACP partner", "failures"], rows)];
+}
+
 /** `owners`: host interface -> name of the workload */
 export function portLines(ports: readonly PortView[], owners: ReadonlyMap<string, string>): readonly string[] {
   const rows = ports.map((port) => {

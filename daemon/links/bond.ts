@@ -120,9 +120,13 @@ export function settableBondData(observed: LinkData): LinkData {
   return Object.fromEntries(Object.entries(observed).filter(([key]) => settable.has(key)));
 }
 
-/** Does the NIC carry traffic for the bond? */
+/** Does the NIC carry traffic for the bond, or could it at once? */
 export function isWorking(nic: Link, bondLink: Link): boolean {
-  if (nic.master !== bondLink.ifindex || !nic.up || !nic.carrier) return false;
+  return nic.master === bondLink.ifindex && nic.up && nic.carrier && isTrusted(nic, bondLink);
+}
+
+/** What its monitor and LACP say of a member that has a carrier. */
+export function isTrusted(nic: Link, bondLink: Link): boolean {
   if (Number(nic.memberData["miiStatus"] ?? BOND_LINK_UP) !== BOND_LINK_UP) return false;
   if (bondLink.data["mode"] !== MODE_8023AD) return true;
   return (Number(nic.memberData["adActorPortState"] ?? 0) & CARRIES) === CARRIES;

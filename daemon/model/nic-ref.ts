@@ -46,7 +46,7 @@ export function findNics(text: string, links: readonly Link[]): readonly Link[] 
 }
 
 /** A member of a bond has the bond's address; the bond remembers what it had before. */
-function permanentMac(link: Link): string {
+export function permanentMac(link: Link): string {
   const before = link.memberData["permanentMac"];
   return link.permanentMac || (typeof before === "string" ? before : link.mac);
 }

@@ -1,4 +1,5 @@
 /** What the daemon says of itself and its networks: read by the API, the metrics, the demo. Computed from what was observed. */
+import type { BondMode } from "./bond-options.ts";
 import type { Condition } from "./target.ts";
 import type { TransactionStatus } from "./transaction.ts";
 import type { ProbeReport } from "./probe.ts";
@@ -34,6 +35,28 @@ export interface NetworkStatus {
   readonly probes: readonly ProbeReport[];
 }
 
+/**
+ * "absent": not on the host. "refused": there, and not taken; a condition says why. "down": somebody set it down.
+ * "no-carrier". "waiting": has a carrier that does not count yet, for updelay, ARP or LACP. "backup": ready to take
+ * over. "active": carries traffic.
+ */
+export type MemberState = "absent" | "refused" | "down" | "no-carrier" | "waiting" | "backup" | "active";
+
+/** A NIC of an uplink. */
+export interface MemberStatus {
+  /** as the intent names it; empty: it is in the bond although it is not wanted any more */
+  readonly nic: string;
+  /** interface; empty: absent */
+  readonly device: string;
+  readonly state: MemberState;
+  /** the one that a bond hides behind its own; empty: absent */
+  readonly mac: string;
+  /** MAC of the system at the other end, by LACP; empty: none, or another mode */
+  readonly partner: string;
+  /** times that the bond lost it since it was taken in */
+  readonly failures: number;
+}
+
 export interface ClusterNetworkStatus {
   readonly name: string;
   readonly switchId: number;
@@ -42,6 +65,10 @@ export interface ClusterNetworkStatus {
   readonly uplink: string;
   /** "nic": a single NIC without a bond, since the kernel has no bonding */
   readonly uplinkKind: "none" | "nic" | "bond";
+  /** of the bond as it is; empty: there is none */
+  readonly bondMode: BondMode | "";
+  /** in the order of the intent */
+  readonly members: readonly MemberStatus[];
   readonly ready: boolean;
   readonly mtu: number;
   readonly nativeVlan: number;

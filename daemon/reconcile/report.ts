@@ -6,6 +6,7 @@ import type { ProbeReport } from "../model/probe.ts";
 import { bondName, bridgeName, type Intent, probeLinkNames } from "../model/resources.ts";
 import type { ClusterNetworkStatus, NetworkStatus, PortStatus } from "../model/status.ts";
 import type { Condition, ObservedPort } from "../model/target.ts";
+import { bondModeOf, memberStatuses } from "./members-report.ts";
 
 export interface Facts {
   readonly intent: Intent;
@@ -61,6 +62,8 @@ export function clusterNetworkStatuses(facts: Facts): readonly ClusterNetworkSta
       bridge: bridgeName(name),
       uplink,
       uplinkKind: uplink === "" ? "none" : uplink === bondName(name) ? "bond" : "nic",
+      bondMode: bondModeOf(name, facts.links),
+      members: memberStatuses(facts.intent.vlanConfigs.get(name), uplink, facts.links),
       ready: !faults && byName.has(bridgeName(name)) && (!wantsUplink || (switched && nic.up && nic.carrier)),
       mtu,
       nativeVlan,

@@ -152,6 +152,11 @@ export const status: Status = {
       bridge: "oob-br",
       uplink: "nic0",
       uplinkKind: "nic",
+      bondMode: "",
+      members: [
+        { nic: "nic0", device: "nic0", state: "active", mac: "02:00:00:00:00:01", partner: "", failures: 0 },
+        { nic: "mac:02:00:00:00:00:09", device: "", state: "absent", mac: "", partner: "", failures: 0 },
+      ],
       ready: true,
       mtu: 1500,
       nativeVlan: 1,

@@ -115,6 +115,7 @@ const catalogue: Record<string, readonly [string, readonly string[]]> = {
   probe_rtt_seconds: ["histogram", ["probe"]],
   network_mtu_bytes: ["gauge", ["network"]],
   network_up: ["gauge", ["network"]],
+  uplink_member_up: ["gauge", ["cluster_network", "device"]],
   cni_requests_total: ["counter", ["command", "result"]],
   cni_request_duration_seconds: ["histogram", ["command"]],
   api_rejected_total: ["counter", ["reason"]],
@@ -168,6 +169,8 @@ test("the switch's counters are passed on", async (t) => {
 test("state is passed on", async (t) => {
   const families = await make().scrape();
   t.is(value(families, "network_up", { network: "vlan100" }), 1);
+  t.is(value(families, "uplink_member_up", { cluster_network: "oob", device: "nic0" }), 1);
+  t.is(value(families, "uplink_member_up", { cluster_network: "oob", device: "mac:02:00:00:00:00:09" }), 0);
   t.is(value(families, "network_mtu_bytes", { network: "vlan100" }), 1500);
   t.is(value(families, "probe_success", { network: "vlan100", probe: "arp" }), 0);
   t.is(

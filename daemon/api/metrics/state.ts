@@ -41,6 +41,16 @@ export function stateMetrics(registry: Registry, snapshots: Snapshots, version: 
     p.lastSuccess === null ? 0 : Date.parse(p.lastSuccess) / 1000,
   );
 
+  gauge("uplink_member_up", "1 if the NIC carries its uplink's traffic, or could at once", (snapshot, cache) =>
+    (snapshot.status?.clusterNetworks ?? []).flatMap((c) =>
+      c.members.map(({ nic, device, state }) => ({
+        sharedLabels: cache.get(`${c.name} ${device || nic}`, () => {
+          return { cluster_network: label(c.name), device: label(device || nic) };
+        }),
+        value: state === "active" || state === "backup" ? 1 : 0,
+      })),
+    ),
+  );
   gauge("fdb_entries", "Addresses that the switch knows; empty label: in VLANs of no network", (snapshot, cache) => {
     const counts = new Map(snapshot.status?.networks.map((n) => [n.name, 0]));
     for (const { switchId, vlan, entries } of snapshot.fdb) {

@@ -4,7 +4,7 @@
  */
 import type { PortCounters, VlanCounters } from "../../datapath/datapath.ts";
 import type { ProbeReport } from "../../model/probe.ts";
-import type { ClusterNetworkStatus, NetworkStatus, Status } from "../../model/status.ts";
+import type { ClusterNetworkStatus, MemberStatus, NetworkStatus, Status } from "../../model/status.ts";
 import type { Condition } from "../../model/target.ts";
 import type { FdbView, PortView } from "../views.ts";
 import { transactionSchema } from "./transaction.ts";
@@ -52,6 +52,19 @@ export const networkSchema = {
   } satisfies Members<NetworkStatus>,
 } as const;
 
+const memberSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    nic: text,
+    device: text,
+    state: { type: "string", enum: ["absent", "refused", "down", "no-carrier", "waiting", "backup", "active"] },
+    mac: text,
+    partner: text,
+    failures: integer,
+  } satisfies Members<MemberStatus>,
+} as const;
+
 const clusterNetworkSchema = {
   type: "object",
   additionalProperties: false,
@@ -61,6 +74,8 @@ const clusterNetworkSchema = {
     bridge: text,
     uplink: text,
     uplinkKind: { type: "string", enum: ["none", "nic", "bond"] },
+    bondMode: { ...text, description: "empty: there is no bond" },
+    members: { type: "array", items: memberSchema },
     ready: flag,
     mtu: integer,
     nativeVlan: integer,
