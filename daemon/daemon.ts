@@ -127,6 +127,7 @@ export class Daemon implements Backend {
     countKernelWrites(registry, namespace);
     this.#reconciler = new Reconciler({
       bonding: features.bonding,
+      switching: { datapath: "ebpf", vlanFiltering: false, hostKey: settings.nodeName },
       namespace,
       datapath,
       log,

@@ -2,7 +2,8 @@
  * What a datapath does, whichever carries it out: `ebpf/` (the VLAN switch in BPF) or, for hosts without BPF, the
  * kernel bridge. Only this interface is known above.
  */
-import type { PortConfig } from "../model/port.ts";
+import type { Link } from "../kernel/kernel.ts";
+import type { DatapathKind, PortConfig } from "../model/port.ts";
 import type { ObservedPort } from "../model/target.ts";
 
 /** How frames reach a port, best first; status shows which rung of the ladder this kernel stands on, and why. */
@@ -66,8 +67,8 @@ export interface MapUse {
 
 export interface Datapath {
   readonly rung: Rung;
-  /** reads the kernel anew */
-  observe(): Promise<readonly ObservedPort[]>;
+  /** reads the kernel anew; `links` are being read just now, so that no port is newer than they are */
+  observe(links: Promise<readonly Link[]>): Promise<readonly ObservedPort[]>;
   /** one port, read from the kernel; null if the link is no port */
   inspect(ifindex: number): Promise<ObservedPort | null>;
   /** interface indexes of ports whose link has lost its program; no event tells of that, so it is asked every second */
@@ -79,8 +80,11 @@ export interface Datapath {
    * called when the host has time for it: each may hold up changes of links for some 10 ms, never a frame.
    */
   settle(atMost: number): Promise<number>;
-  /** forgets the port, its addresses and its counters; harmless if it or its link is gone */
-  removePort(ifindex: number): Promise<void>;
+  /**
+   * Forgets the port, its addresses and its counters; harmless if it or its link is gone. `datapath`: only if it is a
+   * port there.
+   */
+  removePort(ifindex: number, datapath?: DatapathKind): Promise<void>;
   counters(): Promise<readonly PortCounters[]>;
   fdb(): Promise<readonly FdbEntry[]>;
   /** how many addresses each VLAN of each switch has; cheap, unlike the entries themselves */

@@ -70,5 +70,6 @@ function port(vlans: Pick<PortConfig, "pvid" | "allowed" | "untagged">): PortCon
     flood: true,
     peer: true,
     fdbLimit: 0,
+    datapath: "ebpf",
   };
 }

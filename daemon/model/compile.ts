@@ -18,6 +18,7 @@ import {
   probeLinkNames,
   type VlanConfig,
 } from "./resources.ts";
+import type { Switching } from "./switching.ts";
 import { assignSwitchIds, MAX_SWITCHES } from "./switch-ids.ts";
 import { type Condition, isOurs, type ObservedPort, type Target, type TargetLink, type TargetPort } from "./target.ts";
 import { chooseUplink } from "./uplink.ts";
@@ -33,6 +34,7 @@ export interface CompileInput {
   readonly ports: readonly ObservedPort[];
   /** the kernel can make bonds */
   readonly bonding: boolean;
+  readonly switching: Switching;
   readonly switchIds: ReadonlyMap<string, number>;
 }
 
@@ -90,6 +92,7 @@ export function compile(input: CompileInput): Compiled {
     const context: SwitchContext = {
       clusterNetwork,
       switchId,
+      datapath: input.switching.datapath,
       mtu: uplink?.mtu ?? DEFAULT_MTU,
       nativeVlan: vlanConfig?.uplink.nativeVlan ?? DEFAULT_NATIVE_VLAN,
       uplink: uplink?.kind === "bond" ? bondName(clusterNetwork) : (uplink?.nics[0]?.name ?? ""),

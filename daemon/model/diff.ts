@@ -14,7 +14,7 @@ import { releaseNic } from "../links/nic.ts";
 import { afterReleases, type BondSteps, bondSteps, releaseAll } from "./diff-bonds.ts";
 import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
-import { samePort } from "./port.ts";
+import { type DatapathKind, samePort } from "./port.ts";
 import { isOurs, type Observed, parseAlias, type Target, type TargetLink } from "./target.ts";
 
 export function diff(target: Target, observed: Observed): Plan {
@@ -90,7 +90,8 @@ function releases({ target, observed, byIndex }: World): Step[] {
 function portRemovals(world: World): Step[] {
   return world.observed.ports.flatMap((before): Step[] => {
     const link = world.byIndex.get(before.ifindex);
-    if (link !== undefined && world.kept(link.name) === link && world.target.ports.has(link.name)) return [];
+    const wanted = link && world.kept(link.name) === link ? world.target.ports.get(link.name) : undefined;
+    if (wanted?.config.datapath === before.config.datapath) return [];
     const said = parseAlias(link?.alias ?? "");
     return [
       {
@@ -171,13 +172,15 @@ function isPeerEnd(link: TargetLink): boolean {
 }
 
 function portSettings(world: World): Step[] {
-  const found = new Map(world.observed.ports.map((port) => [port.ifindex, port]));
+  // A port of another datapath is none: it was removed above.
+  const place = (ifindex: number, datapath: DatapathKind): string => `${ifindex} ${datapath}`;
+  const found = new Map(world.observed.ports.map((port) => [place(port.ifindex, port.config.datapath), port]));
   return [...world.target.ports.values()].flatMap((port): Step[] => {
     const link = world.kept(port.linkName);
     const wanted = world.target.links.get(port.linkName);
     // Its link is neither there nor made by this plan, or it is not ours.
     if (wanted === undefined || (link === undefined ? !isCreated(wanted) : isStranger(wanted, link))) return [];
-    const before = (link && found.get(link.ifindex)) ?? null;
+    const before = (link && found.get(place(link.ifindex, port.config.datapath))) ?? null;
     if (before?.attached && samePort(before.config, port.config)) return [];
     return [{ op: "set-port", port, before, impact: portChangeImpact(before, port.config) }];
   });

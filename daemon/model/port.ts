@@ -3,7 +3,11 @@ import { VlanSet } from "./vlan-set.ts";
 
 export type PortKind = "veth" | "nic" | "tap" | "host";
 
+/** Who carries its frames: the switch in BPF, or the kernel's bridge with VLAN filtering. */
+export type DatapathKind = "ebpf" | "bridge";
+
 export interface PortConfig {
+  readonly datapath: DatapathKind;
   readonly kind: PortKind;
   /** 0..15: the switch (cluster network) that the port belongs to */
   readonly switchId: number;
@@ -27,6 +31,7 @@ export interface PortConfig {
 
 export function samePort(a: PortConfig, b: PortConfig): boolean {
   return (
+    a.datapath === b.datapath &&
     a.kind === b.kind &&
     a.switchId === b.switchId &&
     a.pvid === b.pvid &&

@@ -3,7 +3,7 @@
  * and the uplink's VLANs, and not those of all others. Pure.
  */
 import type { Attachment } from "./attachment.ts";
-import { membership, type PortConfig } from "./port.ts";
+import { type DatapathKind, membership, type PortConfig } from "./port.ts";
 import type { Network } from "./resources.ts";
 import { probeLinkNames } from "./resources.ts";
 import type { TargetPort } from "./target.ts";
@@ -13,6 +13,8 @@ import { VlanSet } from "./vlan-set.ts";
 export interface SwitchContext {
   readonly clusterNetwork: string;
   readonly switchId: number;
+  /** of all its ports: a switch is either in BPF or in the kernel's bridge */
+  readonly datapath: DatapathKind;
   readonly mtu: number;
   readonly nativeVlan: number;
   /** link name; empty: the switch is the host's own */
@@ -91,8 +93,9 @@ export function probedVlans(networks: Iterable<Network>, clusterNetwork: string,
 
 function plainPort(
   context: SwitchContext,
-): Pick<PortConfig, "switchId" | "mtu" | "uplink" | "isolated" | "learn" | "flood" | "peer" | "fdbLimit"> {
+): Pick<PortConfig, "datapath" | "switchId" | "mtu" | "uplink" | "isolated" | "learn" | "flood" | "peer" | "fdbLimit"> {
   return {
+    datapath: context.datapath,
     switchId: context.switchId,
     mtu: context.mtu,
     uplink: false,

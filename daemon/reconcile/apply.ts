@@ -68,9 +68,9 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath, kee
     }
     case "remove-port":
       try {
-        const { ifindex } = step.before;
+        const { ifindex, config } = step.before;
         const made = ifindex > 0 ? ifindex : (await namespace.link({ name: step.linkName }))?.ifindex;
-        if (made !== undefined) await datapath.removePort(made);
+        if (made !== undefined) await datapath.removePort(made, config.datapath);
       } catch (error) {
         if (!isKernelError(error, "ENODEV")) throw error;
       }

@@ -8,6 +8,7 @@ export interface Observation extends Observed {
 }
 
 export async function observe(namespace: Namespace, datapath: Datapath): Promise<Observation> {
-  const [links, addresses, ports] = await Promise.all([namespace.links(), namespace.addresses(), datapath.observe()]);
+  const dump = namespace.links();
+  const [links, addresses, ports] = await Promise.all([dump, namespace.addresses(), datapath.observe(dump)]);
   return { links, addresses, ports };
 }

@@ -16,6 +16,7 @@ import type { Plan } from "../model/plan.ts";
 import { membership, samePort } from "../model/port.ts";
 import { compileUplinkPort, probedVlans, type SwitchContext } from "../model/ports.ts";
 import { DEFAULT_NATIVE_VLAN, type Intent } from "../model/resources.ts";
+import type { Switching } from "../model/switching.ts";
 import { observedSwitchIds } from "../model/switch-ids.ts";
 import type { Condition } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
@@ -36,6 +37,7 @@ export interface ReconcileMeters {
 export interface ReconcilerOptions {
   /** the kernel can make bonds */
   readonly bonding: boolean;
+  readonly switching: Switching;
   readonly namespace: Namespace;
   readonly datapath: Datapath;
   readonly log: Log;
@@ -182,6 +184,7 @@ export class Reconciler implements WorkloadPortsHost {
       attachments: this.#workloads.values(),
       ...observation,
       bonding: this.#options.bonding,
+      switching: this.#options.switching,
       switchIds: observedSwitchIds(observation),
     });
     return { observation, compiled, plan: diff(compiled.target, observation) };

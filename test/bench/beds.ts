@@ -82,7 +82,16 @@ export const portwright: Connect = async (scope, { host, pods }, nic) => {
 };
 
 function portConfig(vlans: PortVlans): PortConfig {
-  const fixed = { mtu: MTU, uplink: false, isolated: false, learn: true, flood: true, peer: true, fdbLimit: 0 };
+  const fixed = {
+    mtu: MTU,
+    uplink: false,
+    isolated: false,
+    learn: true,
+    flood: true,
+    peer: true,
+    fdbLimit: 0,
+    datapath: "ebpf",
+  } as const;
   return { kind: "veth", switchId: 0, ...membership(vlans, 1), ...fixed };
 }
 

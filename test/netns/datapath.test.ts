@@ -63,6 +63,7 @@ function port(tagged: readonly number[], untagged: readonly number[] = []): Port
     flood: true,
     peer: true,
     fdbLimit: 0,
+    datapath: "ebpf",
   };
 }
 

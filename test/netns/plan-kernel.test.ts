@@ -5,6 +5,7 @@ import { compile } from "../../daemon/model/compile.ts";
 import { describePlan } from "../../daemon/model/describe.ts";
 import { diff } from "../../daemon/model/diff.ts";
 import { inverse } from "../../daemon/model/inverse.ts";
+import { EBPF } from "../peers/model-fixtures.ts";
 import type { Plan } from "../../daemon/model/plan.ts";
 import type { Intent } from "../../daemon/model/resources.ts";
 import type { Datapath } from "../../daemon/datapath/datapath.ts";
@@ -39,7 +40,14 @@ const nothing: Intent = { clusterNetworks: new Map(), vlanConfigs: new Map(), ne
 async function plan(lab: Lab, wanted: Intent): Promise<Plan> {
   const links = await lab.ns.links();
   const world = { links, addresses: await lab.ns.addresses(), ports: [] };
-  const { target } = compile({ intent: wanted, attachments: [], ...world, bonding: false, switchIds: new Map() });
+  const { target } = compile({
+    intent: wanted,
+    attachments: [],
+    ...world,
+    bonding: false,
+    switching: EBPF,
+    switchIds: new Map(),
+  });
   return { steps: diff(target, world).steps.filter((step) => !step.op.endsWith("port")) };
 }
 

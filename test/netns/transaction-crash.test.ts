@@ -17,6 +17,7 @@ import { transactionHost } from "../../daemon/transaction-host.ts";
 import { linkState, PROBED } from "../support/change.ts";
 import { type Death, Mortal } from "../support/mortal.ts";
 import { CLUSTER_NETWORK, UPLINK } from "../support/test-host.ts";
+import { EBPF } from "../peers/model-fixtures.ts";
 
 const BEFORE = PROBED(100);
 /** Loses a cluster network with its probe port, gains another on the same NIC with other settings, and a further one. */
@@ -60,7 +61,7 @@ async function life({ kernel, host, directory, files }: Bed, death: Death) {
   const namespace = mortal.namespace(real);
   const pinRoot = join(directory, "bpf");
   const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
-  const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false });
+  const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false, switching: EBPF });
   const causes: string[] = [];
   const onRound = async () => undefined;
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });
@@ -151,7 +152,7 @@ async function lifeThatDiesAtStart({ kernel, host, directory, files }: Bed, at: 
   const namespace = mortal.namespace(real);
   const pinRoot = join(directory, "bpf");
   const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
-  const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false });
+  const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false, switching: EBPF });
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });
   const control = new IntentControl({
     host: transactionHost({ namespace, reconciler, prober: noProbes, log: silent, onRound: async () => undefined }),

@@ -5,6 +5,7 @@ import { type BondMode, bondData } from "../../daemon/model/bond-options.ts";
 import type { CompileInput } from "../../daemon/model/compile.ts";
 import type { PortVlans } from "../../daemon/model/port.ts";
 import type { BondOptions, Intent, Network, VlanConfig } from "../../daemon/model/resources.ts";
+import type { Switching } from "../../daemon/model/switching.ts";
 import { attachmentAlias, type ObservedPort } from "../../daemon/model/target.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { link } from "./simulate.ts";
@@ -105,8 +106,11 @@ export function address(ifindex: number, text: string, prefixLength = 24): Addre
   return { ifindex, family: text.includes(":") ? 6 : 4, address: text, prefixLength, scope: 0, flags: 0 };
 }
 
+export const EBPF: Switching = { datapath: "ebpf", vlanFiltering: false, hostKey: "test" };
+
 export function input(of: Partial<CompileInput> & Pick<CompileInput, "intent">): CompileInput {
-  return { attachments: [], links: [], addresses: [], ports: [], bonding: false, switchIds: new Map(), ...of };
+  const none = { attachments: [], links: [], addresses: [], ports: [], switchIds: new Map() };
+  return { ...none, bonding: false, switching: EBPF, ...of };
 }
 
 export function observedPort(ifindex: number, config: ObservedPort["config"], attached = true): ObservedPort {

@@ -188,7 +188,7 @@ export class SwitchBench {
   async port(id: number, { ifindex, up = true, ...config }: PortSpec): Promise<void> {
     const whole: PortConfig = {
       ...{ kind: "veth", switchId: 0, pvid: 0, allowed: VlanSet.empty, untagged: VlanSet.empty, mtu: 1500 },
-      ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0 },
+      ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0, datapath: "ebpf" },
       ...config,
     };
     const slotBase = this.#nextSlot;

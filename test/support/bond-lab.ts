@@ -7,6 +7,7 @@ import { parseIntent } from "../../daemon/intent/intent.ts";
 import type { Link } from "../../daemon/kernel/kernel.ts";
 import { type Compiled, compile } from "../../daemon/model/compile.ts";
 import { diff } from "../../daemon/model/diff.ts";
+import { EBPF } from "../peers/model-fixtures.ts";
 import type { Plan } from "../../daemon/model/plan.ts";
 import type { Intent } from "../../daemon/model/resources.ts";
 import { apply, type StepFailure } from "../../daemon/reconcile/apply.ts";
@@ -57,7 +58,14 @@ spec: {clusterNetwork: oob, uplink: ${JSON.stringify(uplink)}}
 export async function planFor(lab: BondLab, intent: Intent): Promise<Plan & Pick<Compiled, "target">> {
   const { ns } = lab.host;
   const world = { links: await ns.links(), addresses: await ns.addresses(), ports: [] };
-  const { target } = compile({ intent, attachments: [], ...world, bonding: true, switchIds: new Map() });
+  const { target } = compile({
+    intent,
+    attachments: [],
+    ...world,
+    bonding: true,
+    switching: EBPF,
+    switchIds: new Map(),
+  });
   return { target, steps: diff(target, world).steps.filter((step) => !step.op.endsWith("port")) };
 }
 

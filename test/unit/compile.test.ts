@@ -103,7 +103,14 @@ test("without a VlanConfig here, a cluster network is the host's own: a bridge a
   t.deepEqual([...target.links.keys()], ["oob-br", "pwa"]);
   t.deepEqual([...target.ports.keys()], ["pwa"]);
   t.is(target.ports.get("pwa")?.config.pvid, 1);
-  t.deepEqual(contexts.get("oob"), { clusterNetwork: "oob", switchId: 0, mtu: 1500, nativeVlan: 1, uplink: "" });
+  t.deepEqual(contexts.get("oob"), {
+    clusterNetwork: "oob",
+    switchId: 0,
+    datapath: "ebpf",
+    mtu: 1500,
+    nativeVlan: 1,
+    uplink: "",
+  });
   t.deepEqual(target.conditions, []);
 });
 

@@ -58,6 +58,7 @@ const config: fc.Arbitrary<PortConfig> = vlanSet.chain((allowed) =>
     learn: fc.boolean(),
     flood: fc.boolean(),
     peer: fc.boolean(),
+    datapath: fc.constant("ebpf" as const),
     fdbLimit: fc.integer({ min: 0, max: 0xffffffff }),
   }),
 );
@@ -93,7 +94,7 @@ test("a port reads back as it was written", (t) => {
 test("the flags of a port are those of bpf/abi.h", (t) => {
   const base: PortConfig = {
     ...{ kind: "veth", switchId: 0, pvid: 0, allowed: VlanSet.of(1, 2), untagged: VlanSet.empty, mtu: 1500 },
-    ...{ uplink: false, isolated: false, learn: false, flood: false, peer: false, fdbLimit: 0 },
+    ...{ uplink: false, isolated: false, learn: false, flood: false, peer: false, fdbLimit: 0, datapath: "ebpf" },
   };
   const flags = (up: boolean, change: Partial<PortConfig>): number => {
     const bytes = layout.encodePort({ ifindex: 1, up, slotBase: 0, config: { ...base, ...change } });
@@ -126,7 +127,7 @@ test("the rank of a word is the number of allowed VLANs before it", (t) => {
     slotBase: 0,
     config: {
       ...{ kind: "veth", switchId: 0, pvid: 0, allowed, untagged: VlanSet.empty, mtu: 1500 },
-      ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0 },
+      ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0, datapath: "ebpf" },
     },
   });
   const view = new DataView(bytes.buffer);
@@ -139,7 +140,7 @@ test("the rank of a word is the number of allowed VLANs before it", (t) => {
 test("a port that the program could not serve is refused", (t) => {
   const good: PortConfig = {
     ...{ kind: "veth", switchId: 0, pvid: 5, allowed: VlanSet.of(5), untagged: VlanSet.of(5), mtu: 1500 },
-    ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0 },
+    ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0, datapath: "ebpf" },
   };
   const encode = (change: Partial<PortConfig>, slotBase = 0) =>
     layout.encodePort({ ifindex: 1, up: true, slotBase, config: { ...good, ...change } });

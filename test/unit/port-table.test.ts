@@ -21,6 +21,7 @@ function port(tagged: readonly number[], untagged: readonly number[] = [], switc
     flood: true,
     peer: true,
     fdbLimit: 0,
+    datapath: "ebpf",
   };
 }
 

@@ -113,6 +113,7 @@ export function decodePort(bytes: Uint8Array, offset = 0): PortRecord | null {
       learn: (flags & FLAG.learn) !== 0,
       flood: (flags & FLAG.flood) !== 0,
       peer: (flags & FLAG.peer) !== 0,
+      datapath: "ebpf",
       fdbLimit: view.getUint32(at("pw_port.fdb_limit"), true),
     },
   };
