@@ -50,10 +50,14 @@ const tool = (file) => path.join(ROOT, "node_modules", file);
 /**
  * A mount namespace with a /run and a temporary directory of its own. What a test could not remove, because it was
  * interrupted or crashed (bound network namespaces, bpffs and what is pinned there, files), goes with the last process.
+ * /run/netns is made a shared mount as the first `ip netns add` would: done in the middle, it would cover what is bound
+ * there already, which nobody could unbind then.
  */
 const IN_PRIVATE = [
   ...["unshare", "--mount", "--propagation", "private", "sh", "-c"],
-  'mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 1777 /run/tmp && TMPDIR=/run/tmp exec "$@"',
+  "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 1777 /run/tmp && mkdir /run/netns && " +
+    "mount --bind /run/netns /run/netns && mount --make-shared /run/netns && " +
+    'TMPDIR=/run/tmp exec "$@"',
   "sh",
 ];
 

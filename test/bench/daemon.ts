@@ -81,6 +81,9 @@ export class BenchDaemon {
   get cniSocket(): string {
     return join(this.directory, "run/cni.sock");
   }
+  get adminSocket(): string {
+    return join(this.directory, "run/admin.sock");
+  }
   get readSocket(): string {
     return join(this.directory, "run/read.sock");
   }
@@ -90,6 +93,21 @@ export class BenchDaemon {
     this.#child.kill("SIGTERM");
     await exit;
   }
+}
+
+/** `node -e 0`, from start to end. */
+export async function bareStart(): Promise<Start> {
+  const begun = performance.now();
+  // It tells its own wait at its end: /proc is gone with it.
+  const program = "process.stdout.write(require('fs').readFileSync('/proc/self/schedstat', 'utf8'))";
+  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    text += chunk.toString("utf8");
+  });
+  await once(child, "close");
+  const wall = (performance.now() - begun) / 1000;
+  return { wall, undisturbed: wall - Number(text.split(" ")[1]) / 1e9 };
 }
 
 /** s that the process's main thread was ready to run and had no core: second field of schedstat (CONFIG_SCHED_INFO) */

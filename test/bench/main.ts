@@ -11,6 +11,7 @@ import { verdict, type RowReport } from "./figure.ts";
 import { between, disturbance, machineFacts } from "./machine.ts";
 import { buildPrograms, type Programs } from "./programs.ts";
 import type { Row } from "./row.ts";
+import { change } from "./rows/change.ts";
 import { cni } from "./rows/cni.ts";
 import { rest, scrape, start } from "./rows/daemon.ts";
 import { flood, push, unicast } from "./rows/packets.ts";
@@ -18,7 +19,7 @@ import { tcp } from "./rows/tcp.ts";
 import { removeLeavings, Scope } from "./scope.ts";
 import { formatTable } from "./table.ts";
 
-const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni, start, rest, scrape];
+const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni, start, rest, scrape, change];
 
 type Outcome = {
   readonly name: string;

@@ -99,13 +99,15 @@ export class EbpfDatapath implements Datapath {
     // Nobody but us gives ports ids; what they hold is read from the kernel.
     const ids = [...this.#table.entries()].map(({ portId }) => portId);
     const ports = await this.#maps.readPortsOf(ids);
-    return await Promise.all(ports.map((entry) => this.#observed(entry)));
+    const missing = new Set(await this.#hook.missing(ports.map(({ ifindex }) => ifindex)));
+    return ports.map((entry) => observed(entry, !missing.has(entry.ifindex)));
   }
 
   async inspect(ifindex: number): Promise<ObservedPort | null> {
     const portId = await this.#maps.linkPort(ifindex);
     const [entry] = portId === 0 ? [] : await this.#maps.readPortsOf([portId]);
-    return entry?.ifindex === ifindex ? await this.#observed(entry) : null;
+    if (entry?.ifindex !== ifindex) return null;
+    return observed(entry, await this.#hook.isAttached(ifindex, this.#unsettled.has(ifindex) ? "new" : "in use"));
   }
 
   async unhooked(): Promise<readonly number[]> {
@@ -281,16 +283,6 @@ export class EbpfDatapath implements Datapath {
     }
   }
 
-  async #observed(entry: PortEntry): Promise<ObservedPort> {
-    const { ifindex, portId, config } = entry;
-    return {
-      ifindex,
-      portId,
-      config,
-      attached: await this.#hook.isAttached(ifindex, this.#unsettled.has(ifindex) ? "new" : "in use"),
-    };
-  }
-
   #floodsOf(domains: Iterable<Domain>): Map<Domain, FloodList | null> {
     return new Map([...domains].map((domain) => [domain, this.#table.floods.get(domain)]));
   }
@@ -311,6 +303,10 @@ export class EbpfDatapath implements Datapath {
     }
     if (events.length > 0) for (const listener of this.#listeners) listener(events);
   }
+}
+
+function observed({ ifindex, portId, config }: PortEntry, attached: boolean): ObservedPort {
+  return { ifindex, portId, config, attached };
 }
 
 function sameFlood(a: FloodList | null, b: FloodList | null): boolean {

@@ -1,9 +1,8 @@
 /** The daemon itself, with no port and with 500: its start, its memory, its rest, and what a scrape does to it. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { attachCrowd, CROWD, CROWD_INTENT } from "../crowd.ts";
-import { BenchDaemon, call, cpuTime, mainThreadTime, residentMB, type Start } from "../daemon.ts";
+import { bareStart, BenchDaemon, call, cpuTime, mainThreadTime, residentMB } from "../daemon.ts";
 import type { Bound, Figure } from "../figure.ts";
 import type { Row } from "../row.ts";
 import { column, type Contender, interleave, type Sample } from "../rounds.ts";
@@ -54,21 +53,6 @@ export const start: Row = {
     };
   },
 };
-
-/** `node -e 0`, from start to end. */
-async function bareStart(): Promise<Start> {
-  const begun = performance.now();
-  // It tells its own wait at its end: /proc is gone with it.
-  const program = "process.stdout.write(require('fs').readFileSync('/proc/self/schedstat', 'utf8'))";
-  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
-  let text = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    text += chunk.toString("utf8");
-  });
-  await once(child, "close");
-  const wall = (performance.now() - begun) / 1000;
-  return { wall, undisturbed: wall - Number(text.split(" ")[1]) / 1e9 };
-}
 
 export const rest: Row = {
   name: "rest",
