@@ -36,6 +36,8 @@ type SourceSettings = Pick<Settings, "intent" | "nodeName" | "nodeLabels" | "sta
 export class IntentSources {
   readonly #settings: SourceSettings;
   #store: IntentStore | null = null;
+  /** the files as they were understood last */
+  #parsed: Candidate | null = null;
 
   constructor(settings: SourceSettings) {
     this.#settings = settings;
@@ -70,12 +72,14 @@ export class IntentSources {
 
   async files(): Promise<Files> {
     const { texts, errors } = await readTexts(this.#settings.intent);
-    const readable = errors.length === 0;
     const sources = sourcesOf(texts);
+    // Most are asked for again just as they are: plan, then apply.
+    if (errors.length === 0 && this.#parsed?.sources.digest === sources.digest) return { ...this.#parsed, fault: null };
     try {
-      return { sources, intent: this.#parse(texts, errors), fault: null };
+      this.#parsed = { sources, intent: this.#parse(texts, errors) };
+      return { ...this.#parsed, fault: null };
     } catch (error) {
-      return { sources: readable ? sources : null, fault: { error } };
+      return { sources: errors.length === 0 ? sources : null, fault: { error } };
     }
   }
 
