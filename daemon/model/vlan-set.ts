@@ -29,6 +29,9 @@ export class VlanSet implements Iterable<number> {
   static readonly empty: VlanSet = new VlanSet(new Uint32Array(WORDS));
   static readonly all: VlanSet = VlanSet.fromRanges([{ first: VLAN_MIN, last: VLAN_MAX }]);
 
+  /** Most ports have one VLAN, and a host looks at hundreds of them at a time: each such set is made once. */
+  static readonly #singles = new Map<number, VlanSet>();
+
   readonly #bits: Uint32Array;
   /** number of VLANs in the set */
   readonly count: number;
@@ -41,7 +44,17 @@ export class VlanSet implements Iterable<number> {
   }
 
   static of(...vids: readonly number[]): VlanSet {
-    return VlanSet.from(vids);
+    const [vid, ...others] = vids;
+    return vid === undefined || others.length > 0 ? VlanSet.from(vids) : VlanSet.#only(vid);
+  }
+
+  static #only(vid: number): VlanSet {
+    let single = VlanSet.#singles.get(vid);
+    if (single === undefined) {
+      single = VlanSet.from([vid]);
+      VlanSet.#singles.set(vid, single);
+    }
+    return single;
   }
 
   static from(vids: Iterable<number>): VlanSet {
@@ -79,8 +92,10 @@ export class VlanSet implements Iterable<number> {
   /** Reads 512 octets: bit vid % 8 of octet vid / 8, which is the little-endian form of the maps' u64 words. */
   static fromBitmap(bytes: Uint8Array): VlanSet {
     if (bytes.length !== WORDS * 4) throw new RangeError(`a VLAN bitmap has ${WORDS * 4} octets, not ${bytes.length}`);
-    const bits = new Uint32Array(WORDS);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const single = soleVlan(view);
+    if (single !== 0) return VlanSet.#only(single);
+    const bits = new Uint32Array(WORDS);
     for (let i = 0; i < WORDS; i++) bits[i] = view.getUint32(i * 4, true);
     if ((word(bits, 0) & 1) !== 0 || word(bits, WORDS - 1) >>> 31 !== 0)
       throw new RangeError("a VLAN bitmap holds 0 or 4095");
@@ -112,14 +127,16 @@ export class VlanSet implements Iterable<number> {
   }
 
   equals(other: VlanSet): boolean {
-    return this.count === other.count && this.#bits.every((w, i) => w === other.#bits[i]);
+    return this === other || (this.count === other.count && this.#bits.every((w, i) => w === other.#bits[i]));
   }
 
   isSubsetOf(other: VlanSet): boolean {
-    return this.#bits.every((w, i) => (w & ~word(other.#bits, i)) === 0);
+    return this === other || this.#bits.every((w, i) => (w & ~word(other.#bits, i)) === 0);
   }
 
   union(other: VlanSet): VlanSet {
+    if (other.isEmpty || other === this) return this;
+    if (this.isEmpty) return other;
     return new VlanSet(this.#bits.map((w, i) => w | word(other.#bits, i)));
   }
 
@@ -160,6 +177,19 @@ export class VlanSet implements Iterable<number> {
   toJSON(): string {
     return this.toString();
   }
+}
+
+/** The VLAN of a bitmap that has one; 0: it has none, or several, or what is no VLAN. */
+function soleVlan(view: DataView): number {
+  let found = 0;
+  for (let i = 0; i < WORDS; i++) {
+    const bits = view.getUint32(i * 4, true);
+    if (bits === 0) continue;
+    if (found !== 0 || (bits & (bits - 1)) !== 0) return 0;
+    found = i * 32 + 31 - Math.clz32(bits);
+    if (!isVlanId(found)) return 0;
+  }
+  return found;
 }
 
 function parseRange(part: string, offset: number): VlanRange {
