@@ -22,16 +22,16 @@ export const change: Row = {
     const { host, directory } = await BenchDaemon.prepare(scope, CROWD_INTENT);
     const daemon = await BenchDaemon.spawn(scope, host, directory);
     const file = join(directory, "intent.yaml");
-    const rounds = { warmups: 1, counted: quick ? 5 : 9, signal: scope.signal };
+    const options = { warmups: 1, counted: quick ? 5 : 9, signal: scope.signal };
     const node: Contender = { name: NODE, measure: async () => ({ ...(await bareStart()) }) };
 
-    const hundred = await interleave([planAndApply(daemon, file, [0, 100]), node], rounds);
-    const oneMore = await interleave([planAndApply(daemon, file, [1000, 1001]), node], rounds);
+    const hundred = await interleave([planAndApply(daemon, file, [0, 100]), node], options);
+    const oneMore = await interleave([planAndApply(daemon, file, [1000, 1001]), node], options);
     await writeFile(file, `${HEAD}---${CROWD_INTENT}`);
     await apply(daemon);
     log(`  attaching ${CROWD} ports …`);
     await attachCrowd(scope, daemon);
-    const quiet = await interleave([noOp(context, daemon, host.path), links(context, host.path)], rounds);
+    const quiet = await interleave([noOp(context, daemon, host.path), links(context, host.path)], options);
 
     return {
       figures: [
