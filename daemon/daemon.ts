@@ -17,18 +17,18 @@ import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
 import { PortwrightError } from "./errors.ts";
 import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
 import { HostWatch } from "./host-watch.ts";
+import { hostKey } from "./host-key.ts";
 import { IntentControl } from "./intent-control.ts";
 import { type FoundIntent, IntentSources } from "./intent-sources.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
 import type { PortStatus, Status } from "./model/status.ts";
-import type { Condition } from "./model/target.ts";
+import type { Condition, Observed } from "./model/target.ts";
 import { bpfObjectFile } from "./package-files.ts";
 import { preparePinRoot } from "./pin-root.ts";
 import { Prober } from "./probe/prober.ts";
 import { probeTargets } from "./probe-targets.ts";
-import type { Observation } from "./reconcile/observer.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
 import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } from "./reconcile/report.ts";
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
@@ -55,7 +55,7 @@ export class Daemon implements Backend {
   readonly #startedAt = new Date().toISOString();
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
-  #observing: Promise<Observation> | null = null;
+  #observing: Promise<Observed> | null = null;
   #conditions: readonly Condition[] = [];
 
   /** Resolves when the host is as wanted and attach requests can be taken. */
@@ -127,7 +127,8 @@ export class Daemon implements Backend {
     countKernelWrites(registry, namespace);
     this.#reconciler = new Reconciler({
       bonding: features.bonding,
-      switching: { datapath: "ebpf", vlanFiltering: false, hostKey: settings.nodeName },
+      switching: { datapath: "ebpf", vlanFiltering: false, hostKey: hostKey(settings.nodeName) },
+      leases: () => new Map(),
       namespace,
       datapath,
       log,

@@ -42,6 +42,11 @@ export const errorTable = {
   BONDING_UNSUPPORTED: { status: 409, cni: 103, help: "Name a single NIC, or use a kernel with bonding." },
   NAME_TAKEN: { status: 409, cni: 103, help: "Rename or remove the foreign object; it was left untouched." },
   TOO_MANY_SWITCHES: { status: 409, cni: 103, help: "A host carries at most 16 cluster networks." },
+  DHCP_NO_LEASE: {
+    status: 409,
+    cni: 103,
+    help: "Check the DHCP server of that VLAN, and that the uplink's switch carries the VLAN.",
+  },
   MTU_TOO_LARGE: { status: 409, cni: 103, help: "Lower the MTU to what the NIC can carry." },
   // attach requests
   REQUEST_INVALID: { status: 400, cni: 7, help: "Correct the field named; GET /openapi.json describes requests." },

@@ -4,12 +4,16 @@ import {
   bondName,
   bridgeName,
   DEFAULT_MTU,
+  type HostNetworkConfig,
+  hostLinkNames,
   type Intent,
   type Place,
   probeLinkNames,
   type VlanConfig,
 } from "../model/resources.ts";
+import { hostNetworksHere } from "./host-networks.ts";
 import type { Located, LocatedNetwork, Resources } from "./parse.ts";
+import { type Labels, nodeSelector as selectorOf } from "./node-selector.ts";
 import type { Path } from "./source.ts";
 
 export interface Host {
@@ -35,11 +39,22 @@ export function toIntent(resources: Resources, host: Host, errors: PortwrightErr
   for (const { resource, clusterNetworkPlace } of networks.values()) {
     reference(`Network ${resource.name}`, resource.clusterNetwork, clusterNetworkPlace);
   }
+  const allHostNetworks = [...unique("HostNetworkConfig", resources.hostNetworks, say).values()];
+  for (const { resource, at } of allHostNetworks) {
+    reference(`HostNetworkConfig ${resource.name}`, resource.clusterNetwork, at(CLUSTER_NETWORK));
+  }
   const mtus = sameMtu(allVlanConfigs, say);
   networkMtus(networks.values(), mtus, say);
-  const vlanConfigs = onThisHost(allVlanConfigs, host, say);
-  ownNics(vlanConfigs, resources.declared, say);
-  return { clusterNetworks: plain(clusterNetworks), vlanConfigs: plain(vlanConfigs), networks: plain(networks) };
+  const labels = { "kubernetes.io/hostname": host.nodeName, ...host.nodeLabels };
+  const vlanConfigs = onThisHost(allVlanConfigs, labels, say);
+  const hostNetworks = hostNetworksHere(allHostNetworks, { nodeName: host.nodeName, labels }, mtus, say);
+  ownNics(vlanConfigs, resources.declared, plain(hostNetworks), say);
+  return {
+    clusterNetworks: plain(clusterNetworks),
+    vlanConfigs: plain(vlanConfigs),
+    networks: plain(networks),
+    hostNetworkConfigs: plain(hostNetworks),
+  };
 
   function reference(who: string, name: string, place: Place): void {
     if (resources.declared.has(name)) return;
@@ -89,12 +104,11 @@ function networkMtus(networks: Iterable<LocatedNetwork>, mtus: ReadonlyMap<strin
 }
 
 /** At most one VlanConfig of a cluster network applies to a host. */
-function onThisHost(all: readonly Located<VlanConfig>[], host: Host, say: Say): Map<string, Located<VlanConfig>> {
-  const labels: Readonly<Record<string, string>> = { "kubernetes.io/hostname": host.nodeName, ...host.nodeLabels };
+function onThisHost(all: readonly Located<VlanConfig>[], labels: Labels, say: Say): Map<string, Located<VlanConfig>> {
   const here = new Map<string, Located<VlanConfig>>();
   for (const one of all) {
     const { name, clusterNetwork, nodeSelector } = one.resource;
-    if (!Object.entries(nodeSelector).every(([label, value]) => labels[label] === value)) continue;
+    if (!selectorOf(nodeSelector)(labels)) continue;
     const first = here.get(clusterNetwork);
     if (first === undefined) here.set(clusterNetwork, one);
     else {
@@ -106,11 +120,20 @@ function onThisHost(all: readonly Located<VlanConfig>[], host: Host, say: Say): 
 }
 
 /** A NIC belongs to one cluster network, and is not a device that we make. */
-function ownNics(here: ReadonlyMap<string, Located<VlanConfig>>, declared: ReadonlySet<string>, say: Say): void {
+function ownNics(
+  here: ReadonlyMap<string, Located<VlanConfig>>,
+  declared: ReadonlySet<string>,
+  hostNetworks: ReadonlyMap<string, HostNetworkConfig>,
+  say: Say,
+): void {
   const made = new Map<string, string>();
   for (const name of declared) {
     const { port, inner } = probeLinkNames(name);
     for (const device of [bridgeName(name), bondName(name), port, inner]) made.set(device, name);
+  }
+  for (const { clusterNetwork, vlan } of hostNetworks.values()) {
+    const { device, port } = hostLinkNames(clusterNetwork, vlan);
+    made.set(device, clusterNetwork).set(port, clusterNetwork);
   }
   const taken = new Map<string, Located<VlanConfig>>();
   for (const one of here.values()) {

@@ -4,6 +4,7 @@ import type { ClusterNetwork, Network, Place, VlanConfig } from "../model/resour
 import { isObject } from "../safe-json.ts";
 import { readAttachmentDefinition } from "./kinds/attachment-definition.ts";
 import { readClusterNetwork } from "./kinds/cluster-network.ts";
+import { type HostNetworkDefinition, readHostNetworkConfig } from "./kinds/host-network-config.ts";
 import { readNetwork } from "./kinds/network.ts";
 import { readVlanConfig } from "./kinds/vlan-config.ts";
 import { isKind, type Kind, kindSchemas } from "./schemas/index.ts";
@@ -27,12 +28,13 @@ export interface Resources {
   readonly clusterNetworks: Located<ClusterNetwork>[];
   readonly vlanConfigs: Located<VlanConfig>[];
   readonly networks: LocatedNetwork[];
+  readonly hostNetworks: Located<HostNetworkDefinition>[];
   /** names of all ClusterNetworks, faulty ones too: a reference to one is not a second fault */
   readonly declared: Set<string>;
 }
 
 export function noResources(): Resources {
-  return { clusterNetworks: [], vlanConfigs: [], networks: [], declared: new Set() };
+  return { clusterNetworks: [], vlanConfigs: [], networks: [], hostNetworks: [], declared: new Set() };
 }
 
 export function readResources(text: string, file: string, into: Resources, errors: PortwrightError[]): void {
@@ -71,6 +73,11 @@ function readResource(source: Source, into: Resources, errors: PortwrightError[]
         mtu: definition.mtu.value,
         mtuPlace: definition.config.source.at(definition.mtu.at),
       });
+      return;
+    }
+    case "HostNetworkConfig": {
+      const resource = readHostNetworkConfig(check);
+      if (resource) into.hostNetworks.push({ resource, at: source.at });
       return;
     }
     case undefined:

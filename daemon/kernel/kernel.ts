@@ -99,6 +99,8 @@ export interface Address {
   readonly prefixLength: number;
   readonly scope: number;
   readonly flags: number; // IFA_F_*
+  /** IFA_PROTO, Linux 5.18: who put it there; 0: not said */
+  readonly protocol: number;
 }
 
 export interface AddressSpec {
@@ -107,6 +109,8 @@ export interface AddressSpec {
   readonly prefixLength: number;
   /** IPv6: do not run duplicate address detection (IFA_F_NODAD) */
   readonly noDad?: boolean;
+  /** IFA_PROTO; kernels before 5.18 pass over it */
+  readonly protocol?: number;
 }
 
 export interface RouteSpec {

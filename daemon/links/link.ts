@@ -83,5 +83,7 @@ export function asTarget(observed: Link, peer: Link | undefined, clusterNetwork:
     return { ...common, kind: "bond", mac: observed.mac, promiscuous, data: settableBondData(observed.data) };
   }
   if (observed.kind !== "veth" || peer === undefined) return null;
-  return { ...common, kind: "veth", data: {}, peer: { name: peer.name, mtu: peer.mtu } };
+  const { noArp, mac } = { ...observedSettings(peer) };
+  const other = { name: peer.name, mtu: peer.mtu, mac: noArp ? "" : mac, noArp };
+  return { ...common, kind: "veth", mac: found.noArp ? "" : observed.mac, data: {}, peer: other };
 }

@@ -8,6 +8,9 @@ import { probePair } from "../links/veth.ts";
 import { workload } from "../links/workload.ts";
 import type { Workload } from "./attachment.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
+import type { TargetAddress } from "./addresses.ts";
+import { compileHostNetwork, hostVlans } from "./host-networks.ts";
+import type { Lease } from "./lease.ts";
 import { compilePort, compileProbePort, compileUplinkPort, probedVlans, type SwitchContext } from "./ports.ts";
 import {
   bondName,
@@ -36,6 +39,8 @@ export interface CompileInput {
   readonly bonding: boolean;
   readonly switching: Switching;
   readonly switchIds: ReadonlyMap<string, number>;
+  /** from DHCP servers, by device of the host */
+  readonly leases: ReadonlyMap<string, Lease>;
 }
 
 export interface Compiled {
@@ -50,6 +55,7 @@ export interface Compiled {
 export function compile(input: CompileInput): Compiled {
   const links = new Map<string, TargetLink>();
   const ports = new Map<string, TargetPort>();
+  const addresses = new Map<string, readonly TargetAddress[]>();
   const conditions: Condition[] = [];
   const contexts = new Map<string, SwitchContext>();
   const demands = new Map<string, VlanDemand>();
@@ -66,7 +72,7 @@ export function compile(input: CompileInput): Compiled {
     return false;
   };
 
-  const { clusterNetworks, vlanConfigs, networks } = input.intent;
+  const { clusterNetworks, vlanConfigs, networks, hostNetworkConfigs } = input.intent;
   const names = [...new Set([...clusterNetworks.keys(), ...attached.keys()])];
   const switchIds = assignSwitchIds(names, input.switchIds);
   const inUse = new Set(input.ports.filter((port) => port.config.uplink).map((port) => port.ifindex));
@@ -127,6 +133,15 @@ export function compile(input: CompileInput): Compiled {
         ports.set(port, compileProbePort(probed, context));
       }
     }
+    demand.add(hostVlans(hostNetworkConfigs.values(), clusterNetwork));
+    for (const config of hostNetworkConfigs.values()) {
+      if (config.clusterNetwork !== clusterNetwork) continue;
+      const parts = compileHostNetwork(config, { ...input, hostKey: input.switching.hostKey, context, free, say });
+      if (parts === null) continue;
+      for (const link of parts.links) links.set(link.name, link);
+      ports.set(parts.port.linkName, parts.port);
+      addresses.set(parts.device, parts.addresses);
+    }
     for (const attachment of workloads) {
       if (!isUsable(attachment)) continue;
       const port = compilePort(attachment, context);
@@ -136,7 +151,7 @@ export function compile(input: CompileInput): Compiled {
     }
     if (context.uplink !== "") ports.set(context.uplink, compileUplinkPort(demand.vlans, context));
   }
-  return { target: { links, ports, conditions }, switchIds, contexts, demands };
+  return { target: { links, ports, addresses, conditions }, switchIds, contexts, demands };
 
   /** The kernel passes over attributes that it does not know: seen by their absence from its report. */
   function sayUnknownOptions({ name, uplink }: VlanConfig, link: Link | undefined): void {

@@ -1,6 +1,7 @@
 /** A step in a line for people. Pure. */
 import type { LinkData, LinkSettings } from "../kernel/kernel.ts";
 import type { Comparable } from "../links/settings.ts";
+import { addressText } from "./addresses.ts";
 import { bondOptionOf, bondWord } from "./bond-options.ts";
 import type { Plan, Step } from "./plan.ts";
 import type { PortConfig } from "./port.ts";
@@ -36,6 +37,10 @@ function sentence(step: Step): string {
       if (!before.attached) changes.unshift("attach its program again");
       return `change port ${port.linkName}: ${changes.join(", ")}`;
     }
+    case "add-address":
+      return `add address ${addressText(step.address)} to ${step.name}`;
+    case "remove-address":
+      return `remove address ${addressText(step.address)} from ${step.name}`;
     case "remove-port":
       return step.linkName === ""
         ? `remove port ${step.before.portId}: its link ${step.before.ifindex} is gone`

@@ -7,10 +7,14 @@
  * 4. ports are set;
  * 5. MTUs shrink, the other way round: nothing may send what the next one cannot carry;
  * 6. NICs come into bonds, then others leave them.
+ *
+ * Addresses of the host that nobody wants go with the ports, and new ones come when their links and ports are there: the
+ * announcement that the kernel makes of them is then heard.
  */
 import type { Link, LinkSettings } from "../kernel/kernel.ts";
 import { asTarget, isCreated, isOfKind, linkChange } from "../links/link.ts";
 import { releaseNic } from "../links/nic.ts";
+import { addressesToAdd, addressesToRemove, type AddressWorld } from "./addresses.ts";
 import { afterReleases, type BondSteps, bondSteps, releaseAll } from "./diff-bonds.ts";
 import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
@@ -22,9 +26,11 @@ export function diff(target: Target, observed: Observed): Plan {
   const steps = [
     ...releases(world),
     ...portRemovals(world),
+    ...addressesToRemove(world.addresses),
     ...linkDeletions(world),
     ...linkChanges(world, "grow"),
     ...portSettings(world),
+    ...addressesToAdd(world.addresses),
     ...linkChanges(world, "shrink").reverse(),
     ...[...world.bonds.values()].flatMap(({ membership }) => membership),
   ];
@@ -57,6 +63,17 @@ class World {
   kept(name: string): Link | undefined {
     const link = this.byName.get(name);
     return link === undefined || this.doomed.has(link.ifindex) ? undefined : link;
+  }
+
+  get addresses(): AddressWorld {
+    const { target, observed } = this;
+    return {
+      wanted: target.addresses,
+      observed: observed.addresses,
+      links: observed.links,
+      kept: (name) => this.kept(name),
+      isMade: (name) => this.kept(name) === undefined && target.links.has(name),
+    };
   }
 
   /** The other end of a veth, if it is in this namespace. */
@@ -114,7 +131,7 @@ function linkDeletions(world: World): Step[] {
     const peer = world.peerOf(link);
     if (peer !== undefined) gone.add(peer.ifindex);
     const before = asTarget(link, peer, parseAlias(link.alias)?.clusterNetwork ?? "");
-    const impact = linkDeleteImpact(before?.kind ?? "workload");
+    const impact = linkDeleteImpact(before);
     if (link.kind === "bond") steps.push(...releaseAll(link, world.observed.links));
     steps.push({ op: "delete-link", name: link.name, ifindex: link.ifindex, before, impact });
   }

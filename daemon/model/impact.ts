@@ -12,9 +12,10 @@ export function linkChangeImpact(kind: TargetLink["kind"] | "released", after: L
   return "none";
 }
 
-/** A bridge may hold addresses of the host; a workload's link is the workload's network. */
-export function linkDeleteImpact(kind: TargetLink["kind"]): Impact {
-  return kind === "veth" ? "none" : "outage";
+/** Nobody notices the probes' veth. A bridge or a host's interface may hold addresses; a workload's link, null, is its network. */
+export function linkDeleteImpact(link: TargetLink | null): Impact {
+  const isProbe = link?.kind === "veth" && link.noArp && link.peer?.noArp !== false;
+  return isProbe ? "none" : "outage";
 }
 
 export function portChangeImpact(before: ObservedPort | null, after: PortConfig): Impact {

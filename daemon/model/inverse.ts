@@ -12,7 +12,7 @@ function undo(step: Step): Step[] {
   switch (step.op) {
     case "create-link": {
       const { link } = step;
-      return [{ op: "delete-link", name: link.name, ifindex: 0, before: link, impact: linkDeleteImpact(link.kind) }];
+      return [{ op: "delete-link", name: link.name, ifindex: 0, before: link, impact: linkDeleteImpact(link) }];
     }
     case "change-link":
       return [{ ...step, before: step.after, after: step.before }];
@@ -27,6 +27,10 @@ function undo(step: Step): Step[] {
       const { name, ifindex, bond, up } = step;
       return [{ op: "enslave", name, ifindex, bond, before: { up, bond: "" }, impact: "none" }];
     }
+    case "add-address":
+      return [{ ...step, op: "remove-address", impact: "outage" }];
+    case "remove-address":
+      return [{ ...step, op: "add-address", impact: "none" }];
     case "set-port": {
       const { port, before } = step;
       if (before === null) {

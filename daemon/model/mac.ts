@@ -42,3 +42,19 @@ export function stationMac(text: string): string | null {
   const mac = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase().replaceAll("-", ":") : "";
   return isStationMac(mac) ? mac : null;
 }
+
+/**
+ * A unicast, locally administered address (IEEE 802-2014, 8.4) that is always the same for a text: 46 bits of FNV-1a with
+ * a finalizer that lets every character count for every bit.
+ */
+export function derivedMac(text: string): string {
+  const mask = (1n << 64n) - 1n;
+  let hash = 0xcbf29ce484222325n;
+  for (const octet of new TextEncoder().encode(text)) hash = ((hash ^ BigInt(octet)) * 0x100000001b3n) & mask;
+  hash ^= hash >> 33n;
+  hash = (hash * 0xff51afd7ed558ccdn) & mask;
+  hash ^= hash >> 33n;
+  const bytes = Uint8Array.from({ length: 6 }, (_, i) => Number((hash >> BigInt(8 * i)) & 0xffn));
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
+  return formatMac(bytes);
+}

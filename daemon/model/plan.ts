@@ -1,5 +1,6 @@
 /** A plan is data: ordered steps with what was and what will be. `portwright plan` prints what `apply` does. */
 import type { ObservedPort, TargetLink, TargetPort } from "./target.ts";
+import type { TargetAddress } from "./addresses.ts";
 import type { LinkSettings } from "../kernel/kernel.ts";
 
 /** What traffic notices: nothing, a few lost frames, or a link that is gone for a while. */
@@ -60,6 +61,14 @@ export type Step =
       readonly linkName: string;
       readonly clusterNetwork: string;
       readonly network: string;
+      readonly impact: Impact;
+    }
+  | {
+      /** of the host, on a link of ours */
+      readonly op: "add-address" | "remove-address";
+      readonly name: string;
+      readonly ifindex: number;
+      readonly address: TargetAddress;
       readonly impact: Impact;
     };
 

@@ -5,7 +5,7 @@
 import type { Attachment } from "./attachment.ts";
 import { type DatapathKind, membership, type PortConfig } from "./port.ts";
 import type { Network } from "./resources.ts";
-import { probeLinkNames } from "./resources.ts";
+import { hostLinkNames, probeLinkNames } from "./resources.ts";
 import type { TargetPort } from "./target.ts";
 import { VlanSet } from "./vlan-set.ts";
 
@@ -71,6 +71,18 @@ export function compileProbePort(probed: VlanSet, context: SwitchContext): Targe
     clusterNetwork: context.clusterNetwork,
     network: "",
     role: "probe",
+    owner: "",
+  };
+}
+
+/** The access port by which the host itself is in a VLAN. Its other end is on this host: no delivery into a namespace. */
+export function compileHostPort(vlan: number, context: SwitchContext): TargetPort {
+  return {
+    linkName: hostLinkNames(context.clusterNetwork, vlan).port,
+    config: { ...plainPort(context), kind: "veth", ...membership({ mode: "access", vlan }, context.nativeVlan) },
+    clusterNetwork: context.clusterNetwork,
+    network: "",
+    role: "host",
     owner: "",
   };
 }

@@ -82,12 +82,44 @@ export interface Network {
   readonly place: Place;
 }
 
+/** An address with the length of its subnet's prefix; canonical text. */
+export interface HostAddress {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** An interface of the host itself in one VLAN of a cluster network, as it is meant for this host. */
+export interface HostNetworkConfig {
+  readonly name: string;
+  readonly description: string;
+  readonly clusterNetwork: string;
+  readonly vlan: number;
+  /** overlay networks may use it: told, without effect here */
+  readonly underlay: boolean;
+  /** an IPv4 address comes from a server */
+  readonly dhcp: boolean;
+  /** given; none with dhcp */
+  readonly addresses: readonly HostAddress[];
+  /** empty: derived */
+  readonly hardwareAddress: string;
+  readonly place: Place;
+}
+
 export interface Intent {
   readonly clusterNetworks: ReadonlyMap<string, ClusterNetwork>;
   /** only those whose nodeSelector matches this host, by cluster network */
   readonly vlanConfigs: ReadonlyMap<string, VlanConfig>;
   readonly networks: ReadonlyMap<string, Network>;
+  /** only those whose nodeSelector matches this host */
+  readonly hostNetworkConfigs: ReadonlyMap<string, HostNetworkConfig>;
 }
+
+export const NO_INTENT: Intent = {
+  clusterNetworks: new Map(),
+  vlanConfigs: new Map(),
+  networks: new Map(),
+  hostNetworkConfigs: new Map(),
+};
 
 export const DEFAULT_MTU = 1500;
 export const DEFAULT_NATIVE_VLAN = 1;
@@ -101,4 +133,11 @@ export function bondName(clusterNetwork: string): string {
 /** The two ends of the veth through which this host's probes enter the switch. */
 export function probeLinkNames(clusterNetwork: string): { readonly port: string; readonly inner: string } {
   return { port: `${clusterNetwork}-pp`, inner: `${clusterNetwork}-pi` };
+}
+/** The host's interface in a VLAN, and the port by which it enters the eBPF switch. */
+export function hostLinkNames(
+  clusterNetwork: string,
+  vlan: number,
+): { readonly device: string; readonly port: string } {
+  return { device: `${bridgeName(clusterNetwork)}.${vlan}`, port: `${clusterNetwork}-h.${vlan}` };
 }

@@ -6,6 +6,6 @@ export interface Switching {
   readonly datapath: DatapathKind;
   /** the kernel's bridge can filter VLANs */
   readonly vlanFiltering: boolean;
-  /** tells this host from all others, always the same: the MACs of its bridges are made of it */
+  /** tells this host from all others, always the same: derived MACs are made of it */
   readonly hostKey: string;
 }

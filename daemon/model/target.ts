@@ -2,7 +2,8 @@
  * Target: what the host should look like, in the kernel's terms. Observed: what it looks like. Both are plain data, so
  * that diff is a function of two values.
  */
-import type { Link, LinkData } from "../kernel/kernel.ts";
+import type { Address, Link, LinkData } from "../kernel/kernel.ts";
+import type { TargetAddress } from "./addresses.ts";
 import type { PortConfig } from "./port.ts";
 
 /** A link that we make and own (recognised by its alias), or a NIC that we only adjust. */
@@ -16,7 +17,7 @@ export interface TargetLink {
   /** member only: name of its bond */
   readonly master?: string;
   /** veth only, and only at the end that the pair is created by; the other end is a link of its own */
-  readonly peer?: { readonly name: string; readonly mtu: number };
+  readonly peer?: { readonly name: string; readonly mtu: number; readonly mac: string; readonly noArp: boolean };
   readonly alias: string;
   readonly up: boolean;
   readonly mtu: number;
@@ -30,6 +31,9 @@ export interface TargetLink {
   readonly clusterNetwork: string;
 }
 
+/** "host": an interface of the host itself in a VLAN */
+export type PortRole = "uplink" | "probe" | "host" | "workload";
+
 export interface TargetPort {
   /** of the link that is the port */
   readonly linkName: string;
@@ -37,7 +41,7 @@ export interface TargetPort {
   readonly clusterNetwork: string;
   /** network label; empty for uplinks and probe ports */
   readonly network: string;
-  readonly role: "uplink" | "probe" | "workload";
+  readonly role: PortRole;
   /** attachment id, for workloads */
   readonly owner: string;
 }
@@ -54,6 +58,8 @@ export interface Target {
   readonly links: ReadonlyMap<string, TargetLink>;
   /** by link name */
   readonly ports: ReadonlyMap<string, TargetPort>;
+  /** the host's, by name of a link of ours; no other link's addresses are touched */
+  readonly addresses: ReadonlyMap<string, readonly TargetAddress[]>;
   readonly conditions: readonly Condition[];
 }
 
@@ -68,6 +74,7 @@ export interface ObservedPort {
 
 export interface Observed {
   readonly links: readonly Link[];
+  readonly addresses: readonly Address[];
   readonly ports: readonly ObservedPort[];
 }
 
@@ -88,10 +95,19 @@ export function bondAlias(clusterNetwork: string): string {
 export function parseAlias(
   alias: string,
 ): { readonly clusterNetwork: string; readonly network: string; readonly switchId: number | null } | null {
-  const match = /^portwright (?:bridge (\S+) switch (\d+)|(?:probe|bond) (\S+)|port (\S+) (\S+) .*)$/.exec(alias);
+  const match =
+    /^portwright (?:bridge (\S+) switch (\d+)|(?:probe|bond) (\S+)|host (\S+) \d+|port (\S+) (\S+) .*)$/.exec(alias);
   if (match === null) return null;
   const switchId = match[2] === undefined ? null : Number(match[2]);
-  return { clusterNetwork: match[1] ?? match[3] ?? match[4] ?? "", network: match[5] ?? "", switchId };
+  const clusterNetwork = match[1] ?? match[3] ?? match[4] ?? match[5] ?? "";
+  return { clusterNetwork, network: match[6] ?? "", switchId };
+}
+/** Of both ends of the veth by which the host has an interface in a VLAN. */
+export function hostAlias(clusterNetwork: string, vlan: number): string {
+  return `${ALIAS_PREFIX}host ${clusterNetwork} ${vlan}`;
+}
+export function isHostAlias(alias: string): boolean {
+  return alias.startsWith(`${ALIAS_PREFIX}host `);
 }
 export function probeAlias(clusterNetwork: string): string {
   return `${ALIAS_PREFIX}probe ${clusterNetwork}`;

@@ -3,6 +3,7 @@ import type { Datapath } from "../datapath/datapath.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { LinkRef, Namespace } from "../kernel/kernel.ts";
 import { linkCreate, peerSettings } from "../links/link.ts";
+import { ADDRESS_MARK } from "../model/addresses.ts";
 import type { Plan, Step } from "../model/plan.ts";
 import { AddressKeeper } from "./keep-addresses.ts";
 import { enslave, release } from "./members.ts";
@@ -66,6 +67,18 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath, kee
       await datapath.setPort(link.ifindex, step.port.config);
       return;
     }
+    case "add-address": {
+      const { address, prefixLength } = step.address;
+      const ifindex = await indexOf(step, namespace);
+      await namespace.addAddress({ ifindex, address, prefixLength, protocol: ADDRESS_MARK }).catch(unless("EEXIST"));
+      return;
+    }
+    case "remove-address": {
+      const { address, prefixLength } = step.address;
+      const ifindex = await indexOf(step, namespace);
+      await namespace.removeAddress({ ifindex, address, prefixLength }).catch(unless("EADDRNOTAVAIL"));
+      return;
+    }
     case "remove-port":
       try {
         const { ifindex, config } = step.before;
@@ -76,6 +89,23 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath, kee
       }
       return;
   }
+}
+
+async function indexOf(
+  step: { readonly ifindex: number; readonly name: string },
+  namespace: Namespace,
+): Promise<number> {
+  if (step.ifindex > 0) return step.ifindex;
+  const link = await namespace.link({ name: step.name });
+  if (!link) throw new Error(`link ${step.name} is not there`);
+  return link.ifindex;
+}
+
+/** Somebody was faster, with the same result. */
+function unless(code: string): (error: unknown) => void {
+  return (error) => {
+    if (!isKernelError(error, code)) throw error;
+  };
 }
 
 /** Index 0: an earlier step made the link, so that only its name is known. */

@@ -11,19 +11,21 @@ import type { Log } from "../log.ts";
 import type { Workload } from "../model/attachment.ts";
 import { type Compiled, compile } from "../model/compile.ts";
 import { diff } from "../model/diff.ts";
+import { hostVlans } from "../model/host-networks.ts";
+import type { Lease } from "../model/lease.ts";
 import { describe } from "../model/describe.ts";
 import type { Plan } from "../model/plan.ts";
 import { membership, samePort } from "../model/port.ts";
 import { compileUplinkPort, probedVlans, type SwitchContext } from "../model/ports.ts";
-import { DEFAULT_NATIVE_VLAN, type Intent } from "../model/resources.ts";
+import { DEFAULT_NATIVE_VLAN, type Intent, NO_INTENT } from "../model/resources.ts";
 import type { Switching } from "../model/switching.ts";
 import { observedSwitchIds } from "../model/switch-ids.ts";
-import type { Condition } from "../model/target.ts";
+import type { Condition, Observed } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { messageOf } from "../thrown.ts";
 import { apply, type StepFailure } from "./apply.ts";
-import { type Observation, observe } from "./observer.ts";
+import { observe } from "./observer.ts";
 import type { WorkloadPortsHost } from "./workload-ports.ts";
 
 export interface ReconcileMeters {
@@ -38,6 +40,8 @@ export interface ReconcilerOptions {
   /** the kernel can make bonds */
   readonly bonding: boolean;
   readonly switching: Switching;
+  /** from DHCP servers, by device, in force now */
+  readonly leases: () => ReadonlyMap<string, Lease>;
   readonly namespace: Namespace;
   readonly datapath: Datapath;
   readonly log: Log;
@@ -47,7 +51,7 @@ export interface ReconcilerOptions {
 
 /** What a round would do, before its first step. */
 export interface Preview {
-  readonly observation: Observation;
+  readonly observation: Observed;
   readonly compiled: Compiled;
   readonly plan: Plan;
 }
@@ -59,8 +63,6 @@ export interface Round extends Omit<Preview, "observation"> {
 /** Rounds that carry a decision out; all others put right what drifted. */
 const DELIBERATE: ReadonlySet<string> = new Set(["intent", "verify"]);
 
-const emptyIntent: Intent = { clusterNetworks: new Map(), vlanConfigs: new Map(), networks: new Map() };
-
 export class Reconciler implements WorkloadPortsHost {
   readonly #options: ReconcilerOptions;
   /** one change of the whole at a time */
@@ -70,7 +72,7 @@ export class Reconciler implements WorkloadPortsHost {
   readonly #counted = new Map<string, VlanSet>();
   /** VLANs that the registered workloads use, by cluster network */
   readonly #demands = new Map<string, VlanDemand>();
-  #intent: Intent = emptyIntent;
+  #intent: Intent = NO_INTENT;
   #generation = { desired: 0, applied: 0 };
   #last: Round | null = null;
 
@@ -156,7 +158,8 @@ export class Reconciler implements WorkloadPortsHost {
       if (!this.#last || !context || context.uplink === "") return;
       const demand = this.#demands.get(clusterNetwork)?.vlans;
       const probed = probedVlans(this.#intent.networks.values(), clusterNetwork, context.nativeVlan);
-      const wanted = compileUplinkPort(demand ? probed.union(demand) : probed, context);
+      const standing = probed.union(hostVlans(this.#intent.hostNetworkConfigs.values(), clusterNetwork));
+      const wanted = compileUplinkPort(demand ? standing.union(demand) : standing, context);
       const { compiled } = this.#last;
       const known = compiled.target.ports.get(context.uplink);
       if (known && samePort(known.config, wanted.config)) return;
@@ -173,7 +176,7 @@ export class Reconciler implements WorkloadPortsHost {
     for (const name of this.#last?.compiled.contexts.keys() ?? []) await this.refreshUplink(name);
   }
 
-  observe(): Promise<Observation> {
+  observe(): Promise<Observed> {
     return observe(this.#options.namespace, this.#options.datapath);
   }
 
@@ -185,6 +188,7 @@ export class Reconciler implements WorkloadPortsHost {
       ...observation,
       bonding: this.#options.bonding,
       switching: this.#options.switching,
+      leases: this.#options.leases(),
       switchIds: observedSwitchIds(observation),
     });
     return { observation, compiled, plan: diff(compiled.target, observation) };

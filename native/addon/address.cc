@@ -17,6 +17,7 @@ struct AddressSpec {
   IpAddress ip;
   uint8_t prefix_length;
   bool no_dad;
+  uint8_t protocol;
   std::string text;
 };
 
@@ -29,6 +30,7 @@ AddressSpec SpecFromJs(const Napi::Value& value) {
   uint32_t length = NeedU32(o, "prefixLength");
   spec.prefix_length = CheckPrefixLength(spec.ip, length, spec.text);
   spec.no_dad = OptBool(o, "noDad").value_or(false);
+  spec.protocol = static_cast<uint8_t>(OptU32(o, "protocol", UINT8_MAX).value_or(0));
   spec.text += "/" + std::to_string(length);
   return spec;
 }
@@ -43,6 +45,7 @@ void Send(NetlinkSocket& socket, uint16_t type, uint16_t flags, const AddressSpe
   message.Put(IFA_LOCAL, spec.ip.bytes.data(), spec.ip.length);
   message.Put(IFA_ADDRESS, spec.ip.bytes.data(), spec.ip.length);
   if (spec.no_dad && spec.ip.family == AF_INET6) message.Put32(IFA_FLAGS, IFA_F_NODAD);
+  if (spec.protocol != 0) message.Put(IFA_PROTO, &spec.protocol, sizeof spec.protocol);
   socket.Request(message);
 }
 
@@ -97,6 +100,9 @@ std::optional<Address> ParseAddress(const nlmsghdr* nlh) {
       case IFA_FLAGS:  // all 32 bits; the header holds 8
         if (mnl_attr_get_payload_len(attr) >= 4) address.flags = mnl_attr_get_u32(attr);
         break;
+      case IFA_PROTO:
+        if (mnl_attr_get_payload_len(attr) >= 1) address.protocol = mnl_attr_get_u8(attr);
+        break;
     }
   }
   address.text = local.empty() ? other : local;
@@ -111,6 +117,7 @@ Napi::Value AddressToJs(Napi::Env env, const Address& address) {
   o.Set("prefixLength", Napi::Number::New(env, address.prefix_length));
   o.Set("scope", Napi::Number::New(env, address.scope));
   o.Set("flags", Napi::Number::New(env, address.flags));
+  o.Set("protocol", Napi::Number::New(env, address.protocol));
   return o;
 }
 

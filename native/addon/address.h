@@ -17,6 +17,7 @@ struct Address {
   int family = 0;  // 4 or 6
   std::string text;
   uint32_t prefix_length = 0;
+  uint8_t protocol = 0;
 };
 
 std::optional<Address> ParseAddress(const nlmsghdr* nlh);

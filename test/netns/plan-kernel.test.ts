@@ -7,7 +7,7 @@ import { diff } from "../../daemon/model/diff.ts";
 import { inverse } from "../../daemon/model/inverse.ts";
 import { EBPF } from "../peers/model-fixtures.ts";
 import type { Plan } from "../../daemon/model/plan.ts";
-import type { Intent } from "../../daemon/model/resources.ts";
+import { type Intent, NO_INTENT } from "../../daemon/model/resources.ts";
 import type { Datapath } from "../../daemon/datapath/datapath.ts";
 import { apply } from "../../daemon/reconcile/apply.ts";
 import { ip, type Lab, makeLab } from "./kernel-lab.ts";
@@ -34,7 +34,7 @@ spec: {clusterNetwork: oob, type: L2VlanNetwork, vlan: 100, route: {mode: manual
     host,
   );
 }
-const nothing: Intent = { clusterNetworks: new Map(), vlanConfigs: new Map(), networks: new Map() };
+const nothing = NO_INTENT;
 
 /** Links only: whether ports are right is the datapath's affair. */
 async function plan(lab: Lab, wanted: Intent): Promise<Plan> {
@@ -47,6 +47,7 @@ async function plan(lab: Lab, wanted: Intent): Promise<Plan> {
     bonding: false,
     switching: EBPF,
     switchIds: new Map(),
+    leases: new Map(),
   });
   return { steps: diff(target, world).steps.filter((step) => !step.op.endsWith("port")) };
 }

@@ -61,7 +61,15 @@ async function life({ kernel, host, directory, files }: Bed, death: Death) {
   const namespace = mortal.namespace(real);
   const pinRoot = join(directory, "bpf");
   const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
-  const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false, switching: EBPF });
+  const reconciler = new Reconciler({
+    namespace,
+    datapath,
+    log: silent,
+    meters,
+    bonding: false,
+    switching: EBPF,
+    leases: () => new Map(),
+  });
   const causes: string[] = [];
   const onRound = async () => undefined;
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });
@@ -152,7 +160,15 @@ async function lifeThatDiesAtStart({ kernel, host, directory, files }: Bed, at: 
   const namespace = mortal.namespace(real);
   const pinRoot = join(directory, "bpf");
   const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
-  const reconciler = new Reconciler({ namespace, datapath, log: silent, meters, bonding: false, switching: EBPF });
+  const reconciler = new Reconciler({
+    namespace,
+    datapath,
+    log: silent,
+    meters,
+    bonding: false,
+    switching: EBPF,
+    leases: () => new Map(),
+  });
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });
   const control = new IntentControl({
     host: transactionHost({ namespace, reconciler, prober: noProbes, log: silent, onRound: async () => undefined }),

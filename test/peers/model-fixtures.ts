@@ -4,7 +4,7 @@ import type { Attachment } from "../../daemon/model/attachment.ts";
 import { type BondMode, bondData } from "../../daemon/model/bond-options.ts";
 import type { CompileInput } from "../../daemon/model/compile.ts";
 import type { PortVlans } from "../../daemon/model/port.ts";
-import type { BondOptions, Intent, Network, VlanConfig } from "../../daemon/model/resources.ts";
+import type { BondOptions, HostNetworkConfig, Intent, Network, VlanConfig } from "../../daemon/model/resources.ts";
 import type { Switching } from "../../daemon/model/switching.ts";
 import { attachmentAlias, type ObservedPort } from "../../daemon/model/target.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
@@ -57,11 +57,13 @@ export function intent(
   clusterNetworks: readonly string[],
   vlanConfigs: readonly VlanConfig[] = [],
   networks: readonly Network[] = [],
+  hostNetworkConfigs: readonly HostNetworkConfig[] = [],
 ): Intent {
   return {
     clusterNetworks: new Map(clusterNetworks.map((name) => [name, { name, place }])),
     vlanConfigs: new Map(vlanConfigs.map((vc) => [vc.clusterNetwork, vc])),
     networks: new Map(networks.map((n) => [n.name, n])),
+    hostNetworkConfigs: new Map(hostNetworkConfigs.map((h) => [h.name, h])),
   };
 }
 
@@ -103,13 +105,13 @@ export function workloadLink(ifindex: number, of: Attachment): Link {
 }
 
 export function address(ifindex: number, text: string, prefixLength = 24): Address {
-  return { ifindex, family: text.includes(":") ? 6 : 4, address: text, prefixLength, scope: 0, flags: 0 };
+  return { ifindex, family: text.includes(":") ? 6 : 4, address: text, prefixLength, scope: 0, flags: 0, protocol: 0 };
 }
 
 export const EBPF: Switching = { datapath: "ebpf", vlanFiltering: false, hostKey: "test" };
 
 export function input(of: Partial<CompileInput> & Pick<CompileInput, "intent">): CompileInput {
-  const none = { attachments: [], links: [], addresses: [], ports: [], switchIds: new Map() };
+  const none = { attachments: [], links: [], addresses: [], ports: [], switchIds: new Map(), leases: new Map() };
   return { ...none, bonding: false, switching: EBPF, ...of };
 }
 

@@ -1,6 +1,8 @@
 /** A pure host: applies a plan to an observation as the kernel would, with its habits that matter to a diff. */
 import type { Link, LinkSettings } from "../../daemon/kernel/kernel.ts";
 import { linkCreate, peerSettings } from "../../daemon/links/link.ts";
+import { ADDRESS_MARK, isSameAddress } from "../../daemon/model/addresses.ts";
+import { familyOf } from "../../daemon/model/ip.ts";
 import { bondBirth } from "../../daemon/links/bond.ts";
 import type { Plan, Step } from "../../daemon/model/plan.ts";
 import type { Observed, ObservedPort } from "../../daemon/model/target.ts";
@@ -65,7 +67,7 @@ export function simulate(plan: Plan, observed: Observed): Observed {
 
 /** Throws where the kernel would refuse. */
 export function perform(step: Step, state: Observed): Observed {
-  const { links, ports } = state;
+  const { links, ports, addresses } = state;
   const find = (name: string, ifindex: number): Link => {
     const found = links.find((l) => (ifindex === 0 ? l.name === name : l.ifindex === ifindex));
     if (found === undefined) throw new Error(`ENODEV ${name} ${ifindex}`);
@@ -81,23 +83,23 @@ export function perform(step: Step, state: Observed): Observed {
       const mode = Number(step.link.data["mode"]);
       const data = kind === "bridge" ? BRIDGE_BIRTH : kind === "bond" ? reported(bondBirth(mode)) : {};
       const born = set(link({ ifindex, name: settings.name, kind, data, maxMtu: 65535 }), settings);
-      if (peer === undefined) return { links: [...links, born], ports };
+      if (peer === undefined) return { ...state, links: [...links, born] };
       const other = link({ ifindex: ifindex + 1, name: peer.name, kind, mtu: peer.mtu ?? 1500, link: ifindex });
       const settled = set(other, peerSettings(step.link) ?? {});
-      return { links: [...links, { ...born, link: ifindex + 1 }, settled], ports };
+      return { ...state, links: [...links, { ...born, link: ifindex + 1 }, settled] };
     }
     case "change-link": {
       const changed = find(step.name, step.ifindex);
-      if (changed.kind === "bond") return { links: changeBond(changed, step.after, links), ports };
-      return { links: links.map((l) => (l === changed ? set(l, step.after) : l)), ports };
+      if (changed.kind === "bond") return { ...state, links: changeBond(changed, step.after, links) };
+      return { ...state, links: links.map((l) => (l === changed ? set(l, step.after) : l)) };
     }
     case "enslave": {
       const nic = find(step.name, step.ifindex);
-      return { links: enslave(nic, find(step.bond, 0), links), ports };
+      return { ...state, links: enslave(nic, find(step.bond, 0), links) };
     }
     case "release": {
       const nic = find(step.name, step.ifindex);
-      return { links: release(nic, find(step.bond, 0), links, step.up), ports };
+      return { ...state, links: release(nic, find(step.bond, 0), links, step.up) };
     }
     case "delete-link": {
       // Namespace.deleteLink does not mind if it was gone already.
@@ -106,18 +108,32 @@ export function perform(step: Step, state: Observed): Observed {
       if (links.some((l) => l.master === gone.ifindex)) throw new Error(`${gone.name} still has members`);
       const both = (l: Link): boolean =>
         l === gone || (gone.kind === "veth" && gone.linkNetnsId < 0 && l.ifindex === gone.link);
-      return { links: links.filter((l) => !both(l)), ports };
+      const stays = links.filter((l) => !both(l));
+      return { links: stays, ports, addresses: addresses.filter((a) => stays.some((l) => l.ifindex === a.ifindex)) };
     }
     case "set-port": {
       const { ifindex } = find(step.port.linkName, 0);
       const before = ports.find((p) => p.ifindex === ifindex);
       const portId = before?.portId ?? Math.max(0, ...ports.map((p) => p.portId)) + 1;
       const port: ObservedPort = { ifindex, portId, config: step.port.config, attached: true };
-      return { links, ports: before ? ports.map((p) => (p === before ? port : p)) : [...ports, port] };
+      return { ...state, ports: before ? ports.map((p) => (p === before ? port : p)) : [...ports, port] };
     }
     case "remove-port": {
       const ifindex = step.before.ifindex || find(step.linkName, 0).ifindex;
-      return { links, ports: ports.filter((p) => p.ifindex !== ifindex) };
+      return { ...state, ports: ports.filter((p) => p.ifindex !== ifindex) };
+    }
+    case "add-address": {
+      const { ifindex } = find(step.name, step.ifindex);
+      const { address, prefixLength } = step.address;
+      if (addresses.some((a) => a.ifindex === ifindex && isSameAddress(a, step.address))) throw new Error("EEXIST");
+      const family = familyOf(address);
+      const added = { ifindex, family, address, prefixLength, scope: 0, flags: 0x80, protocol: ADDRESS_MARK };
+      return { ...state, addresses: [...addresses, added] };
+    }
+    case "remove-address": {
+      const { ifindex } = find(step.name, step.ifindex);
+      const rest = addresses.filter((a) => a.ifindex !== ifindex || !isSameAddress(a, step.address));
+      return { ...state, addresses: rest };
     }
   }
 }

@@ -215,7 +215,7 @@ export class FakeHost {
       addAddress: async (spec) => {
         await step("address");
         const family = spec.address.includes(":") ? 6 : 4;
-        netns.addresses.push({ ...spec, family, scope: 0, flags: spec.noDad ? 2 : 0 });
+        netns.addresses.push({ ...spec, family, scope: 0, flags: spec.noDad ? 2 : 0, protocol: spec.protocol ?? 0 });
       },
       addRoute: async (spec) => {
         await step("route");

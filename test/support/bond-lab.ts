@@ -65,6 +65,7 @@ export async function planFor(lab: BondLab, intent: Intent): Promise<Plan & Pick
     bonding: true,
     switching: EBPF,
     switchIds: new Map(),
+    leases: new Map(),
   });
   return { target, steps: diff(target, world).steps.filter((step) => !step.op.endsWith("port")) };
 }

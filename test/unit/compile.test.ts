@@ -152,7 +152,7 @@ test("an IPv6 link-local address does not keep a NIC from being taken, nor does 
 });
 
 test("an uplink in use stays when it gets an address, a master or an MTU that it cannot carry; the condition says so", (t) => {
-  const start = { links: [{ ...nic0, maxMtu: 4000 }], ports: [] };
+  const start = { links: [{ ...nic0, maxMtu: 4000 }], ports: [], addresses: [] };
   const { target } = compile(input({ intent: oob(), ...start }));
   const now = simulate(diff(target, start), start);
   const links = now.links.map((l) => (l.name === "nic0" ? { ...l, master: 77, masterKind: "bridge" } : l));
@@ -220,7 +220,9 @@ test("switch ids are kept; new ones are the lowest free; the seventeenth switch 
   t.is(compiled.target.links.get("pwa")?.kind, "workload");
   t.false(compiled.target.ports.has("pwa"));
   t.deepEqual(
-    diff(compiled.target, { links: [workloadLink(5, a)], ports: [] }).steps.filter((s) => s.op === "delete-link"),
+    diff(compiled.target, { links: [workloadLink(5, a)], ports: [], addresses: [] }).steps.filter(
+      (s) => s.op === "delete-link",
+    ),
     [],
   );
 });
@@ -229,6 +231,6 @@ test("an uplink keeps its port config object as observed: nothing is set twice",
   const { target } = compile(input({ intent: oob(), links: [nic0] }));
   const port = target.ports.get("nic0");
   t.truthy(port);
-  const steps = diff(target, { links: [nic0], ports: port ? [observedPort(2, port.config)] : [] }).steps;
+  const steps = diff(target, { links: [nic0], ports: port ? [observedPort(2, port.config)] : [], addresses: [] }).steps;
   t.false(steps.some((s) => s.op === "set-port" && s.port.linkName === "nic0"));
 });

@@ -88,6 +88,7 @@ const machine: fc.Arbitrary<Observed> = fc
       link({ ifindex: i + 1, name, up, mtu: mtus[i] ?? 1500, mac: `02:00:00:00:00:0${i + 1}` }),
     ),
     ports: [],
+    addresses: [],
   }));
 
 function targetOf(of: Intent, observed: Observed): Target {
@@ -190,7 +191,7 @@ test("at no moment is a bond without a member that had one and shall have one, u
 });
 
 test("a NIC that replaces another comes in first, and the other leaves only when it carries", (t) => {
-  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [] };
+  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [], addresses: [] };
   const of = (nics: readonly string[]): Intent => intent(["a"], [vlanConfig("a", nics)]);
   const plan = planOf(of(["nic1"]), reached(of(["nic0"]), bed));
   t.deepEqual(describePlan(plan).split("\n"), [
@@ -200,7 +201,7 @@ test("a NIC that replaces another comes in first, and the other leaves only when
 });
 
 test("an option that the kernel changes in place is one message; one that wants the bond down says outage", (t) => {
-  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [] };
+  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [], addresses: [] };
   const of = (given: LinkData): Intent => intent(["a"], [vlanConfig("a", ["nic0"], { bond: bond("802.3ad", given) })]);
   const state = reached(of({}), bed);
   t.is(
@@ -221,7 +222,7 @@ test("an option that the kernel changes in place is one message; one that wants 
 });
 
 test("another mode: down, NICs out, options, NICs in, up; and nothing else is touched", (t) => {
-  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [] };
+  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [], addresses: [] };
   const of = (mode: BondMode): Intent => intent(["a"], [vlanConfig("a", ["nic0", "nic1"], { bond: bond(mode) })]);
   const { steps } = planOf(of("802.3ad"), reached(of("active-backup"), bed));
   t.deepEqual(
@@ -235,7 +236,7 @@ test("a bond works with the NICs that are there, and one that comes late joins i
   const of = intent(["a"], [vlanConfig("a", ["mac:02:00:00:00:00:07", "pci:0000:01:00.0", "en9"])]);
   const nic = (name: string, fields: Partial<Link>): Link =>
     link({ ifindex: Number(name.slice(3)) + 1, name, ...fields });
-  const bed: Observed = { links: [nic("eth0", { permanentMac: "02:00:00:00:00:07" })], ports: [] };
+  const bed: Observed = { links: [nic("eth0", { permanentMac: "02:00:00:00:00:07" })], ports: [], addresses: [] };
   const first = reached(of, bed);
   t.deepEqual(membersOf(first, "a-bo"), ["eth0"]);
   t.deepEqual(
@@ -250,12 +251,12 @@ test("a bond works with the NICs that are there, and one that comes late joins i
   t.deepEqual(describePlan(planOf(of, later)).split("\n"), ["take eth7 into a-bo", "take eth8 into a-bo"]);
   const last = reached(of, later);
   t.is(describePlan(planOf(of, last)), "nothing to do", "names of members are found although the MAC is the bond's");
-  const none = reached(of, { links: [], ports: [] });
+  const none = reached(of, { links: [], ports: [], addresses: [] });
   t.truthy(find(none, "a-bo"), "the bond and its port wait for the first NIC");
 });
 
 test("a NIC that another bond shall have moves; what somebody put into a bond of ours leaves it", (t) => {
-  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [] };
+  const bed = { links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true })), ports: [], addresses: [] };
   const of = (a: string[], b: string[]): Intent => intent(["a", "b"], [vlanConfig("a", a), vlanConfig("b", b)]);
   const state = reached(of(["nic0"], ["nic1"]), bed);
   t.regex(describePlan(planOf(of(["nic1"], ["nic0"]), state)), /take nic1 into a-bo from b-bo \[outage\]/);
@@ -268,6 +269,7 @@ test("MTUs grow from the NICs up and shrink down to them; a member that cannot k
   const bed = {
     links: NICS.map((name, i) => link({ ifindex: i + 1, name, up: true, maxMtu: 9216 - 4000 * i })),
     ports: [],
+    addresses: [],
   };
   const of = (mtu: number, nics: string[]): Intent => intent(["a"], [vlanConfig("a", nics, { mtu })]);
   const small = reached(of(1500, ["nic0", "nic1"]), bed);

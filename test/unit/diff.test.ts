@@ -88,7 +88,7 @@ const machine: fc.Arbitrary<Observed> = fc
       const made = workloadLink(next(), attachment(id, homes[id], { mode: "untagged" }));
       if (!links.some((l) => l.name === made.name)) links.push(made);
     }
-    return { links, ports: [] };
+    return { links, ports: [], addresses: [] };
   });
 
 function compiled(of: Wish, observed: Observed, switchIds = observedSwitchIds(observed)): Compiled {
@@ -271,8 +271,8 @@ test("where a bridge is missing, the switch id is read back from a port whose al
   const one = reached({ intent: oob(), attachments: [w] }, bare);
   const ports = one.ports.map((p) => ({ ...p, config: { ...p.config, switchId: 9 } }));
   const links = one.links.filter((l) => l.name !== "oob-br" && !l.name.startsWith("oob-p"));
-  t.deepEqual([...observedSwitchIds({ links, ports })], [["oob", 9]]);
-  t.deepEqual([...observedSwitchIds({ links: one.links, ports })], [["oob", 0]]);
+  t.deepEqual([...observedSwitchIds({ ...one, links, ports })], [["oob", 9]]);
+  t.deepEqual([...observedSwitchIds({ ...one, ports })], [["oob", 0]]);
 });
 
 // ---- tables -----------------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ const nic0 = link({ ifindex: 2, name: "nic0" });
 const oob = (uplink = {}) =>
   intent(["oob"], [vlanConfig("oob", ["nic0"], uplink)], [network("vlan100", "oob", 100, true)]);
 const w = attachment("w", "oob", { mode: "access", vlan: 200 });
-const bare: Observed = { links: [nic0, workloadLink(5, w)], ports: [] };
+const bare: Observed = { links: [nic0, workloadLink(5, w)], ports: [], addresses: [] };
 const lines = (plan: Plan): string[] => plan.steps.map(describe);
 
 test("first plan of a host, in words", (t) => {
@@ -334,7 +334,7 @@ test("a port whose program is gone is set again; a port whose link is gone is re
   const state = reached({ intent: oob(), attachments: [w] }, bare);
   const ports = state.ports.map((p) => (p.ifindex === 5 ? { ...p, attached: false } : p));
   const stale = { ...(state.ports[0] ?? t.fail()), ifindex: 99, portId: 42 } as Observed["ports"][number];
-  const broken = { links: state.links, ports: [...ports, stale] };
+  const broken = { ...state, ports: [...ports, stale] };
   t.deepEqual(lines(diff(compiled({ intent: oob(), attachments: [w] }, broken).target, broken)), [
     "remove port 42: its link 99 is gone",
     "change port pww: attach its program again",
@@ -352,7 +352,7 @@ test("impact: a VLAN that a workload loses is an outage, one that the uplink no 
 });
 
 test("a link that is right gives no step, also where this kernel lacks an attribute", (t) => {
-  const state = reached({ intent: oob(), attachments: [] }, { links: [nic0], ports: [] });
+  const state = reached({ intent: oob(), attachments: [] }, { links: [nic0], ports: [], addresses: [] });
   const links = state.links.map((l) => {
     const { nfCallIptables: _1, nfCallIp6tables: _2, nfCallArptables: _3, ...data } = l.data;
     return { ...l, data };
@@ -364,7 +364,11 @@ test("a link that is right gives no step, also where this kernel lacks an attrib
 test("a stranger that took one of our names since the target was compiled is left alone", (t) => {
   const { target } = compiled({ intent: oob(), attachments: [w] }, bare);
   const stranger = (ifindex: number, name: string): Link => link({ ifindex, name, kind: "veth", mtu: 1400 });
-  const now = { links: [nic0, stranger(5, "pww"), stranger(6, "oob-br"), stranger(7, "oob-pp")], ports: [] };
+  const now = {
+    links: [nic0, stranger(5, "pww"), stranger(6, "oob-br"), stranger(7, "oob-pp")],
+    ports: [],
+    addresses: [],
+  };
   t.deepEqual(lines(diff(target, now)), [
     "change nic0: up off -> on, promiscuous off -> on",
     "add port nic0: switch 0, no PVID, VLANs 100,200, MTU 1500",

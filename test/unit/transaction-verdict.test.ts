@@ -88,7 +88,7 @@ test("overwritten settings of links that exist are noted, and what differs is pu
 test("who notices a step: its own port, or all of a switch where a shared link is cut", (t) => {
   const config = { switchId: 0, pvid: 1, allowed: VlanSet.empty, untagged: VlanSet.empty } as never;
   const port = (ifindex: number) => ({ ifindex, portId: ifindex, config, attached: true });
-  const observed = { links: [link("nic0", 2, 1500), link("pwpod", 4, 1500)], ports: [port(2), port(4)] };
+  const observed = { links: [link("nic0", 2, 1500), link("pwpod", 4, 1500)], ports: [port(2), port(4)], addresses: [] };
   const owner = { linkName: "pwpod", owner: "pod/eth0" };
   const target = { links: new Map(), ports: new Map([["pwpod", owner]]), conditions: [] } as unknown as Target;
   const steps = [change("nic0", {}, { up: false }, "outage"), change("pwpod", {}, { mtu: 1400 }, "blip")];

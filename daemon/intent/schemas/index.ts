@@ -1,6 +1,7 @@
 /** The schemas by kind. config/schemas holds them as files, for editors; a test compares. */
 import { clusterNetworkSchema } from "./cluster-network.ts";
 import { attachmentDefinitionSchema } from "./network-attachment-definition.ts";
+import { hostNetworkConfigSchema } from "./host-network-config.ts";
 import { networkSchema } from "./network.ts";
 import { vlanConfigSchema } from "./vlan-config.ts";
 
@@ -9,6 +10,7 @@ export const kindSchemas = {
   VlanConfig: vlanConfigSchema,
   NetworkAttachmentDefinition: attachmentDefinitionSchema,
   Network: networkSchema,
+  HostNetworkConfig: hostNetworkConfigSchema,
 } as const;
 
 export type Kind = keyof typeof kindSchemas;
@@ -22,4 +24,5 @@ export const schemaFiles: Readonly<Record<Kind, string>> = {
   VlanConfig: "vlan-config.json",
   NetworkAttachmentDefinition: "network-attachment-definition.json",
   Network: "network.json",
+  HostNetworkConfig: "host-network-config.json",
 };

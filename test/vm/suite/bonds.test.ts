@@ -4,6 +4,7 @@ import test from "ava";
 import { type BondMode, type BondOption, bondModes, bondOptions } from "../../../daemon/model/bond-options.ts";
 import { describePlan } from "../../../daemon/model/describe.ts";
 import { inverse } from "../../../daemon/model/inverse.ts";
+import { NO_INTENT } from "../../../daemon/model/resources.ts";
 import {
   addNic,
   type BondLab,
@@ -229,7 +230,7 @@ test("the last member that works stays until another one carries; a dead one may
 test("a bond that nobody wants any more goes, and its NICs stay and are up", async (t) => {
   const lab = await makeBondLab(t, 2);
   await reach(lab, bondIntent(NICS));
-  await reach(lab, { clusterNetworks: new Map(), vlanConfigs: new Map(), networks: new Map() });
+  await reach(lab, NO_INTENT);
   t.is(await lab.host.ns.link({ name: "oob-bo" }), null);
   for (const name of NICS) t.like(await linkOf(lab.host, name), { up: true, master: 0 });
 });
