@@ -1,6 +1,7 @@
 /** The same pods behind different datapaths. Each has a host namespace of its own. */
 import { EbpfDatapath } from "../../daemon/datapath/ebpf/ebpf-datapath.ts";
 import type { LabHost } from "../../daemon/demo/lab.ts";
+import type { LinkData } from "../../daemon/kernel/kernel.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
 import { membership, type PortVlans } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
@@ -96,8 +97,21 @@ function portConfig(vlans: PortVlans): PortConfig {
 }
 
 /** The kernel's bridge as `ip link add type bridge` makes it, but not calling netfilter for what it forwards. */
-export const linuxBridge: Connect = async (_scope, { host, pods }, nic) => {
-  const { ifindex } = await host.namespace.createLink({ name: "br0", kind: "bridge", up: true });
+export const linuxBridge: Connect = async (_scope, bed, nic) => {
+  await enslaveAll(bed, nic, {});
+};
+
+/** The same with VLAN filtering: pods are access ports, the NIC a trunk. */
+export const filteringBridge: Connect = async (_scope, bed, nic) => {
+  await enslaveAll(bed, nic, { vlanDefaultPvid: 0, vlanFiltering: true });
+  const { namespace } = bed.host;
+  for (const { port } of bed.pods)
+    await namespace.setBridgeVlans(port, [{ first: VLAN, last: VLAN, pvid: true, untagged: true }]);
+  if (nic !== null) await namespace.setBridgeVlans(nic, [{ first: VLAN, last: VLAN }]);
+};
+
+async function enslaveAll({ host, pods }: Bed, nic: number | null, data: LinkData): Promise<void> {
+  const { ifindex } = await host.namespace.createLink({ name: "br0", kind: "bridge", up: true, data });
   // br_netfilter, where the kernel has it, is on in a new namespace and would cost the bridge nearly half of its speed.
   for (const key of ["iptables", "ip6tables", "arptables"]) {
     await host.namespace.writeSysctl(`net/bridge/bridge-nf-call-${key}`, "0").catch(() => undefined);
@@ -105,7 +119,7 @@ export const linuxBridge: Connect = async (_scope, { host, pods }, nic) => {
   for (const port of [...pods.map((pod) => pod.port), ...(nic === null ? [] : [nic])]) {
     await host.namespace.changeLink({ ifindex: port }, { master: ifindex });
   }
-};
+}
 
 /** From the first pod to the second by bpf_redirect_peer, whatever comes. */
 export function blind(objectFile: string): Connect {
@@ -118,3 +132,12 @@ export function blind(objectFile: string): Connect {
     scope.defer(() => link.close());
   };
 }
+
+/** Whether the kernel's bridge knows VLANs (CONFIG_BRIDGE_VLAN_FILTERING). */
+export async function canFilter(scope: Scope): Promise<boolean> {
+  const { namespace } = await scope.host(`filter${filters++}`);
+  await namespace.createLink({ name: "br0", kind: "bridge" });
+  return (await namespace.link({ name: "br0" }))?.data["vlanFiltering"] !== undefined;
+}
+
+let filters = 0;

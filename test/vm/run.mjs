@@ -1,13 +1,13 @@
 // @ts-check
 // The VM suite: one boot a kernel, in which all its tests run; results come back as TAP.
 import { mkdirSync, writeFileSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { ROOT } from "../../scripts/setup/root.mjs";
 import { readTap } from "../../scripts/testing/tap.mjs";
 import { compileFixtures } from "../netns/fixtures/compile.mjs";
 import { bundle } from "./bundle.mjs";
 import { initramfs } from "./initramfs.mjs";
+import { inHostRoot } from "./job.mjs";
 import { obtainKernel, SERIES } from "./kernels.mjs";
 import { boot, consoleTail, MachineError } from "./machine.mjs";
 
@@ -136,21 +136,13 @@ class Marks {
   }
 }
 
-/** The runner in the machine's root, with an environment of its own. Outlives no harness that was killed. */
+/** The runner of tests. */
 function job() {
-  const environment = {
-    HOME: os.homedir(),
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    LANG: "C.UTF-8",
-    PORTWRIGHT_TEST_PATIENCE: "6",
-    PORTWRIGHT_TEST_OBJECTS: OBJECTS,
-  };
-  const words = [
-    ...["timeout", "-s", "KILL", String(LIMIT_MS / 1000), "chroot", "/root"],
-    ...["/usr/bin/env", "-i", "-C", BUNDLES],
-    ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
-    ...[process.execPath, path.join(ROOT, "node_modules/ava/entrypoints/cli.mjs"), "--tap", "--concurrency=2"],
-    ...LEFT_OUT.map((title) => `--match=!${title}`),
-  ];
-  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  const ava = path.join(ROOT, "node_modules/ava/entrypoints/cli.mjs");
+  const leftOut = LEFT_OUT.map((title) => `--match=!${title}`);
+  return inHostRoot([process.execPath, ava, "--tap", "--concurrency=2", ...leftOut], {
+    directory: BUNDLES,
+    environment: { PORTWRIGHT_TEST_PATIENCE: "6", PORTWRIGHT_TEST_OBJECTS: OBJECTS },
+    limitMs: LIMIT_MS,
+  });
 }

@@ -1,6 +1,19 @@
 /** Packets a second: known unicast from pod to pod, from a pod to the tagged uplink, and flooding. */
-import { announce, type Bed, blind, build, type Connect, linuxBridge, type Pod, portwright, VLAN } from "../beds.ts";
+import {
+  announce,
+  type Bed,
+  blind,
+  build,
+  canFilter,
+  type Connect,
+  filteringBridge,
+  linuxBridge,
+  type Pod,
+  portwright,
+  VLAN,
+} from "../beds.ts";
 import type { Bound, Figure } from "../figure.ts";
+import { hasOpenVSwitch, openVSwitch } from "../open-vswitch.ts";
 import type { Row, RowContext } from "../row.ts";
 import { column, type Contender, interleave, type Sample } from "../rounds.ts";
 import { median, ratios } from "../stats.ts";
@@ -15,11 +28,40 @@ const HOW =
 interface Path {
   readonly name: string;
   readonly connect: Connect;
+  /** the NIC is a trunk */
+  readonly tags: boolean;
 }
 type Samples = Readonly<Record<string, readonly Sample[]>>;
 
-const ours: Path = { name: "portwright", connect: portwright };
-const bridge: Path = { name: "Linux bridge", connect: linuxBridge };
+const ours: Path = { name: "portwright", connect: portwright, tags: true };
+const bridge: Path = { name: "Linux bridge", connect: linuxBridge, tags: false };
+
+/** Those that this kernel and this machine have besides the plain bridge: switches that know VLANs. */
+async function vlanSwitches({ scope }: RowContext): Promise<readonly Peer[]> {
+  const filtering: Path = { name: "filtering bridge", connect: filteringBridge, tags: true };
+  const ovs: Path = { name: "Open vSwitch", connect: openVSwitch, tags: true };
+  const unicastAim = 1.9;
+  return [
+    ...((await canFilter(scope)) ? [{ path: filtering, unicast: [1.5, unicastAim], push: [1, 1.2] } as const] : []),
+    ...(hasOpenVSwitch() ? [{ path: ovs, unicast: [1.4, unicastAim], push: [1, 1.2] } as const] : []),
+  ];
+}
+
+/** An emulator makes a program's instructions dearer than the kernel's own work between them: "blind" says nothing there. */
+function isEmulated(): boolean {
+  return process.env["PORTWRIGHT_BENCH_EMULATED"] === "1";
+}
+
+interface Peer {
+  readonly path: Path;
+  /** must and aim */
+  readonly unicast: readonly [number, number];
+  readonly push: readonly [number, number];
+}
+
+function atLeast([must, aim]: readonly [number, number]): Bound {
+  return { sense: "at-least", must, aim, unit: "x" };
+}
 
 /** What is sent, and what must become of it. */
 interface Shot {
@@ -33,8 +75,11 @@ interface Shot {
 export const unicast: Row = {
   name: "unicast",
   run: async (context) => {
-    const limit: Path = { name: "blind redirect_peer", connect: blind(context.programs.bpf) };
-    const { kernel, socket } = await stage(context, [ours, bridge, limit], async ({ connect }, name) => {
+    const limit: Path = { name: "blind redirect_peer", connect: blind(context.programs.bpf), tags: false };
+    const peers = await vlanSwitches(context);
+    const limits = isEmulated() ? [] : [limit];
+    const paths = [ours, bridge, ...limits, ...peers.map(({ path }) => path)];
+    const { kernel, socket } = await stage(context, paths, async ({ connect }, name) => {
       const bed = await build(context.scope, name, 2, connect);
       const [from, to] = bed.pods as readonly [Pod, Pod];
       await announce(to);
@@ -47,11 +92,12 @@ export const unicast: Row = {
     return {
       figures: [
         figure(samples, what, bridge, bound),
-        figure(samples, what, limit, { sense: "at-least", must: 0.8, aim: 0.95, unit: "x" }),
+        ...limits.map((path) => figure(samples, what, path, atLeast([0.8, 0.95]))),
+        ...peers.map((peer) => figure(samples, what, peer.path, atLeast(peer.unicast))),
       ],
       notes: [
         HOW,
-        "the bridge has no vlan_filtering, and bridge-nf-call-iptables 0 (with the default of 1 it would be slower)",
+        "the Linux bridge is without vlan_filtering, and has bridge-nf-call-iptables 0 (with the default of 1 it would be slower)",
         `with a sender in user space, its cost included: ${compare(figure(bySocket, what, bridge, bound))}`,
       ],
       samples: { kernel: samples, socket: bySocket },
@@ -62,18 +108,23 @@ export const unicast: Row = {
 export const push: Row = {
   name: "push",
   run: async (context) => {
-    const { kernel } = await stage(context, [ours, bridge], async (path, name) => {
+    const peers = await vlanSwitches(context);
+    const { kernel } = await stage(context, [ours, bridge, ...peers.map(({ path }) => path)], async (path, name) => {
       const bed = await build(context.scope, name, 1, path.connect, { nic: true });
       const [from] = bed.pods as readonly [Pod];
       const wire = bed.wire as Pod;
-      const form = path === ours ? "tagged" : "untagged";
-      await announce(wire, path === ours ? VLAN : 0);
+      const form = path.tags ? "tagged" : "untagged";
+      await announce(wire, path.tags ? VLAN : 0);
       return { bed, shot: { from, dst: wire.mac, sink: await sinkAt(context, [wire]), form, copies: 1 } };
     });
     const samples = await race(context, kernel);
+    const what = "pod to tagged uplink";
     return {
-      figures: [figure(samples, "pod to tagged uplink", bridge, { sense: "at-least", must: 1.1, aim: 1.3, unit: "x" })],
-      notes: ["ours pushes a VLAN tag; the bridge sends untagged, since this kernel's bridge has no VLAN filter"],
+      figures: [
+        figure(samples, what, bridge, { sense: "at-least", must: 1.1, aim: 1.3, unit: "x" }),
+        ...peers.map((peer) => figure(samples, what, peer.path, atLeast(peer.push))),
+      ],
+      notes: ["all push a VLAN tag but the Linux bridge, which sends untagged"],
       samples,
     };
   },
