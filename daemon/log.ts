@@ -26,10 +26,26 @@ export function createLog(options: LogOptions = {}): pino.Logger {
       base: null, // journald adds pid and host name itself
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: pino.stdSerializers.errWithCause, err: pino.stdSerializers.errWithCause },
+      serializers: { error: errorFields, err: errorFields },
     },
     new LineWriter(format, write) as pino.DestinationStream,
   );
+}
+
+/** An error with a code is somebody's answer, and code and message say it all; only what nobody foresaw shows its stack. */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, stack, cause } = error;
+  const own = Object.entries(error).filter(([key]) => key !== "name" && key !== "errors");
+  const errors: unknown = "errors" in error ? error.errors : undefined;
+  return {
+    type: name,
+    message,
+    ...Object.fromEntries(own),
+    ...("code" in error ? {} : { stack }),
+    ...(Array.isArray(errors) ? { errors: errors.map(errorFields) } : {}),
+    ...(cause === undefined ? {} : { cause: errorFields(cause) }),
+  };
 }
 
 /**
@@ -49,6 +65,15 @@ export function detectFormat(env: NodeJS.ProcessEnv, fd: number, isTerminal: boo
 
 /** pino sets `lastLevel` before each write to a destination that has this well-known symbol (pino's API, "Destinations"). */
 const wantsMetadata: unique symbol = Symbol.for("pino.metadata");
+
+/** The last words of a program, each line at the priority of an error. */
+export function lastWords(text: string, format = detectFormat(process.env, 2, process.stderr.isTTY === true)): string {
+  const prefix = format === "journal" ? `<${priority(50)}>` : "";
+  return text
+    .split("\n")
+    .map((line) => `${prefix}${line}\n`)
+    .join("");
+}
 
 class LineWriter {
   readonly [wantsMetadata] = true;

@@ -1,11 +1,13 @@
 /** The program portwrightd: arguments, signals, and what systemd is told. */
+import { passedSockets } from "./api/activation.ts";
 import { loopbackAddress } from "./api/loopback.ts";
 import { startApi } from "./api/server.ts";
+import { turnAway } from "./api/turn-away.ts";
 import { Daemon } from "./daemon.ts";
 import { PortwrightError } from "./errors.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
 import { nativeKernel } from "./kernel/native.ts";
-import { createLog } from "./log.ts";
+import { createLog, lastWords } from "./log.ts";
 import { createNotifier } from "./notify.ts";
 import { HELP, parseSettings, UsageError } from "./settings.ts";
 import { VERSION } from "./version.ts";
@@ -80,22 +82,29 @@ try {
   await main();
 } catch (error) {
   process.exitCode = report(error);
+  // The unit's RestartPreventExitStatus=: nothing gets right by being repeated.
+  const isFinal = process.exitCode === EX_USAGE || process.exitCode === EX_CONFIG;
+  if (isFinal) await turnAway(passedSockets(process.env, process.pid));
 }
 
 /** One clear sentence each; only what nobody foresaw shows its stack. */
 function report(error: unknown): number {
   if (error instanceof UsageError) {
-    process.stderr.write(`portwrightd: ${error.message}\n`);
+    say(error.message);
     return EX_USAGE;
   }
   if (error instanceof PortwrightError) {
-    process.stderr.write(`portwrightd: ${error.toString()}\n`);
+    say(error.toString());
     return error.code.startsWith("INTENT_") ? EX_CONFIG : EX_OSERR;
   }
   if (isKernelError(error)) {
-    process.stderr.write(`portwrightd: the kernel refused: ${error.message}\n`);
+    say(`the kernel refused: ${error.message}`);
     return EX_OSERR;
   }
-  process.stderr.write(`portwrightd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return 1;
+}
+
+function say(text: string): void {
+  process.stderr.write(lastWords(`portwrightd: ${text}`));
 }

@@ -13,9 +13,10 @@ export function preparePinRoot(kernel: Pick<Kernel, "isBpffs" | "mountBpffs">, d
   } catch (error) {
     const code = codeOf(error);
     if (code !== "EEXIST") {
+      const where = onBpffs ? "on the bpffs" : "and no bpffs is mounted";
       throw new PortwrightError(
         "BPFFS_ABSENT",
-        `cannot make ${directory} (${code}), and no bpffs is mounted at ${dirname(directory)}`,
+        `cannot make ${directory} (${code}), ${where} at ${dirname(directory)}`,
         { cause: error },
       );
     }

@@ -23,6 +23,7 @@ const TEST_GROUPS = [
   { why: "to test and to measure", names: ["iperf3", "tcpdump"] },
   // Installed systems have both, containers have not; systemd does not become the init (that is systemd-sysv).
   { why: "to check the units and to pass sockets to the daemon", names: ["systemd", "procps"] },
+  { why: "to test with a real systemd", names: ["systemd-container"] },
   { why: "to test on other kernels", names: ["qemu-system-x86", "busybox-static", "kmod", "xz-utils"] },
 ];
 

@@ -31,6 +31,12 @@ export const SUITES = [
     run: ava({ concurrency: 2 }),
   },
   {
+    name: "systemd",
+    what: "the installed service under a real systemd, in a container",
+    directories: ["test/systemd"],
+    run: ava({ concurrency: 1 }),
+  },
+  {
     name: "vm",
     what: "the same and more on Debian's kernels, each booted once in a virtual machine",
     directories: ["test/vm/suite"],

@@ -1,7 +1,10 @@
 /** Lines of the log in each of the three forms. */
 import { fstatSync, openSync, closeSync } from "node:fs";
 import test from "ava";
-import { createLog, detectFormat, type LogFormat } from "../../daemon/log.ts";
+import { PortwrightError } from "../../daemon/errors.ts";
+import { IntentErrors } from "../../daemon/intent/intent-errors.ts";
+import { KernelError } from "../../daemon/kernel/kernel-error.ts";
+import { createLog, detectFormat, lastWords, type LogFormat } from "../../daemon/log.ts";
 
 function logTo(format: LogFormat, level = "debug") {
   const lines: string[] = [];
@@ -17,6 +20,22 @@ test("plain lines are JSON with level, time and the error's cause", (t) => {
   t.regex(line.error.stack, /outer/);
   t.is(line.error.cause.message, "inner");
   t.true(lines[0]?.endsWith("}\n"));
+});
+
+test("an error that was foreseen shows its code and no stack, also as a cause and among others", (t) => {
+  const { log, lines } = logTo("json");
+  const place = { file: "vm.yaml", line: 7, column: 9 };
+  const foreseen = new PortwrightError("INTENT_INVALID", "spec.vlan must be a VLAN", { place });
+  const kernel = { code: "EEXIST", errno: 17, op: "RTM_NEWLINK", object: "vm-br", kernelText: "", message: "no" };
+  log.error({ err: new IntentErrors([foreseen, foreseen]) }, "refused");
+  log.error({ error: new Error("outer", { cause: new KernelError(kernel) }) }, "failed");
+  const [refused, failed] = lines.map((line) => JSON.parse(line));
+  t.like(refused.err, { type: "PortwrightError", code: "INTENT_INVALID", place });
+  t.like(refused.err.errors[1], { code: "INTENT_INVALID", message: "spec.vlan must be a VLAN", place });
+  t.notRegex(lines[0] ?? "", /stack|\.ts:/);
+  t.regex(failed.error.stack, /outer/);
+  t.like(failed.error.cause, { type: "KernelError", code: "EEXIST", op: "RTM_NEWLINK", object: "vm-br" });
+  t.false("stack" in failed.error.cause);
 });
 
 test("under journald each line begins with its priority", (t) => {
@@ -65,4 +84,9 @@ test("the journal's form is chosen only if the descriptor is the journal's", (t)
   t.is(detectFormat({ JOURNAL_STREAM: `${dev}:${ino}` }, 9999, false), "json");
   t.is(detectFormat({}, fd, false), "json");
   t.is(detectFormat({ JOURNAL_STREAM: `${dev}:${ino}` }, fd, true), "terminal");
+});
+
+test("the last words of a program are errors to journald, line by line", (t) => {
+  t.is(lastWords("a: no\nb: no", "journal"), "<3>a: no\n<3>b: no\n");
+  t.is(lastWords("a: no\nb: no", "json"), "a: no\nb: no\n");
 });

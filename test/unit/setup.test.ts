@@ -87,6 +87,7 @@ test("tests need more packages than a run", (t) => {
       "tcpdump",
       "systemd",
       "procps",
+      "systemd-container",
       "qemu-system-x86",
       "busybox-static",
       "kmod",

@@ -81,7 +81,7 @@ test("the service's directories are those of the daemon's defaults", (t) => {
   t.is(`/run/${of("RuntimeDirectory")}`, settings.runDirectory);
   t.is(`/var/lib/${of("StateDirectory")}`, settings.stateDirectory);
   t.deepEqual([`/etc/${of("ConfigurationDirectory")}`], settings.intent);
-  t.true(of("ReadWritePaths").split(" ").includes(path.dirname(settings.pinRoot)));
+  t.true(of("ReadWritePaths").split(" ").includes(`-${settings.pinRoot}`));
 });
 
 withTools("sysusers and tmpfiles make the group and a run directory that it can reach", async (t) => {
@@ -94,4 +94,5 @@ withTools("sysusers and tmpfiles make the group and a run directory that it can 
   await run("systemd-tmpfiles", [`--root=${at}`, "--create", path.join(directory, "tmpfiles.d/portwright.conf")]);
   t.is(statSync(path.join(at, "run/portwright")).mode & 0o7777, 0o750);
   t.true(statSync(path.join(at, "var/lib/cni")).isDirectory());
+  t.is(statSync(path.join(at, "sys/fs/bpf/portwright")).mode & 0o7777, 0o700);
 });
