@@ -34,7 +34,7 @@ export const SUITES = [
     name: "systemd",
     what: "the installed service under a real systemd, in a container",
     directories: ["test/systemd"],
-    run: ava({ concurrency: 1 }),
+    run: ava({ concurrency: 2 }),
   },
   {
     name: "vm",
