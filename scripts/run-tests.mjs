@@ -73,9 +73,10 @@ function chosen() {
 }
 
 /** @param {import("./testing/tap.mjs").Result} result */
-function show({ title, outcome, reason, detail }) {
+function show({ title, outcome, reason, detail, notes = [] }) {
   const mark = { passed: "✔", failed: "✖", skipped: "–" }[outcome];
   const note = outcome === "skipped" ? ` (skipped${reason ? `: ${reason}` : ""})` : "";
   console.log(`  ${mark} ${title}${note}`);
+  for (const line of notes) console.log(`      ${line}`);
   if (outcome === "failed") for (const line of detail) console.log(`      ${line}`);
 }

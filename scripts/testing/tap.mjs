@@ -7,11 +7,14 @@
  * @property {"passed" | "failed" | "skipped"} outcome
  * @property {string} reason why it was skipped, if the directive says so
  * @property {string[]} detail the diagnostic block, its indentation taken away
+ * @property {string[]} [notes] what the test said by t.log()
  */
 
 const TEST_LINE = /^(not )?ok\b(?: +\d+)?(?: +- *| +|$)(.*)$/;
 // A directive stands behind a hash with white space before it; a hash in a title is escaped.
 const DIRECTIVE = /^(.*?)(?:^|\s+)#\s*(skip|todo)\b\s*(.*)$/i;
+/** how supertap writes what a test logged, behind its line */
+const NOTE = "#   ";
 
 /**
  * @param {AsyncIterable<string>} lines
@@ -35,6 +38,7 @@ export async function* readTap(lines) {
     const test = TEST_LINE.exec(line);
     if (plan) planned = Number(plan[1]);
     else if (bail) throw new Error(`the runner gave up: ${bail[1] || "no reason given"}`);
+    else if (last && line.startsWith(NOTE)) last.notes?.push(line.slice(NOTE.length));
     else if (last && line.trim() === "---") indent = line.indexOf("-");
     else if (test) {
       if (last) yield last;
@@ -59,5 +63,5 @@ function toResult(ok, text) {
   // fail: such a line has a title that looks like a directive.
   const skipped = directive && (ok || directive[2]?.toLowerCase() === "todo");
   const outcome = skipped ? "skipped" : ok ? "passed" : "failed";
-  return { title, outcome, reason: directive?.[3]?.trim() ?? "", detail: [] };
+  return { title, outcome, reason: directive?.[3]?.trim() ?? "", detail: [], notes: [] };
 }

@@ -19,6 +19,8 @@ spec:
 export const PROBED = (vlan: number): string =>
   `${OOB()}---${network("probed", vlan, "route: { mode: manual, cidr: 10.100.0.0/24, gateway: 10.100.0.1 }")}`;
 
+type Links = readonly Link[];
+
 export interface HostState {
   readonly links: readonly object[];
   readonly ports: readonly object[];
@@ -26,7 +28,8 @@ export interface HostState {
 
 /** The links alone. */
 export async function linkState(namespace: Namespace): Promise<readonly object[]> {
-  return (await namespace.links()).map(settable).toSorted(byName);
+  const links = await namespace.links();
+  return links.map((link) => settable(link, links)).toSorted(byName);
 }
 
 /** All that can be set. What a link gets anew with every life (index, a random MAC) and what only counts is left out. */
@@ -35,10 +38,16 @@ export async function hostState(h: TestHost): Promise<HostState> {
   return { links: await linkState(h.host.namespace), ports: ports.map(plainPort).toSorted(byName) };
 }
 
-function settable({ name, alias, kind, up, flags, mtu, txQueueLength, mac, data }: Link) {
+/** What a bond finds out by itself. */
+const FOUND_OUT = /^(activeSlave|adAggregator|adNumPorts|adActorKey|adPartnerKey|adPartnerMac)$/;
+
+function settable({ name, alias, kind, up, flags, mtu, txQueueLength, mac, master, data: all }: Link, links: Links) {
   // IFF_RUNNING and IFF_LOWER_UP follow the other end
   const set = flags & ~0x10040;
-  return { name, alias, kind, up, flags: set, mtu, txQueueLength, data, mac: name.startsWith("nic") ? mac : "" };
+  const data = Object.fromEntries(Object.entries(all).filter(([key]) => !FOUND_OUT.test(key)));
+  const inside = links.find(({ ifindex }) => ifindex === master)?.name ?? "";
+  const keptMac = /^nic|-bo$/.test(name) ? mac : "";
+  return { name, alias, kind, up, flags: set, mtu, txQueueLength, data, inside, mac: keptMac };
 }
 
 function plainPort(port: Awaited<ReturnType<TestHost["ports"]>>[number]) {
@@ -62,9 +71,9 @@ const GATEWAY = [10, 100, 0, 1];
 const REPLY = 2;
 
 /** A gateway on the wire that answers ARP for 10.100.0.1 in one VLAN, tagged. Ends with the wire's namespace. */
-export async function addGateway(h: TestHost, vlan: number): Promise<void> {
-  const link = await h.wire.namespace.link({ name: "nic0" });
-  if (!link) throw new Error("the wire has no nic0");
+export async function addGateway(h: TestHost, vlan: number, nic = "nic0"): Promise<void> {
+  const link = await h.wire.namespace.link({ name: nic });
+  if (!link) throw new Error(`the wire has no ${nic}`);
   const options = { ifindex: link.ifindex, promiscuous: true };
   const socket = await h.wire.namespace.openPacketSocket(options, (frames) => {
     for (const { data, vlan: tag } of frames) {

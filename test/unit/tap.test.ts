@@ -37,6 +37,15 @@ test("the diagnostic block goes with the test before it", async (t) => {
     ],
   );
 });
+test("what a test logged goes with it, and no other comment does", async (t) => {
+  const results = await read(
+    "# alpha\nok 1 - a\n#   90 ms lost\n#   20 ms lost\nnot ok 2 - b\n  ---\n  #   no\n  ...\n1..2\n# pass 1",
+  );
+  t.deepEqual(
+    results.map(({ notes }) => notes),
+    [["90 ms lost", "20 ms lost"], []],
+  );
+});
 test("comments and other output are no tests", async (t) => {
   t.is((await read("# ok 1 - x\nokay then\nnot okay\nok 1 - a\n1..1")).length, 1);
 });

@@ -46,6 +46,6 @@ export async function bundle(files, directory) {
     logLevel: "warning",
   });
   writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type: "module" }));
-  const ava = { files: ["test/**/*.test.mjs"], extensions: ["mjs"], workerThreads: false, timeout: "4m" };
+  const ava = { files: ["test/**/*.test.mjs"], extensions: ["mjs"], workerThreads: false, timeout: "9m" };
   writeFileSync(path.join(directory, "ava.config.mjs"), `export default ${JSON.stringify(ava)};\n`);
 }

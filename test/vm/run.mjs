@@ -42,7 +42,7 @@ const WORK = path.join(ROOT, "build/vm");
 const BUNDLES = path.join(WORK, "tests");
 const OBJECTS = path.join(WORK, "objects");
 // A machine that is busy with other things may take several times as long as an idle one.
-const SILENCE_MS = 300_000;
+const SILENCE_MS = 600_000;
 const LIMIT_MS = 2_400_000;
 
 /**
