@@ -15,6 +15,7 @@
         "native/addon/bpf_map.cc",
         "native/addon/bpf_objects.cc",
         "native/addon/bpf_ring.cc",
+        "native/addon/bridge_stats.cc",
         "native/addon/bridge_vlan.cc",
         "native/addon/convert.cc",
         "native/addon/events.cc",

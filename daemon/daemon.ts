@@ -13,11 +13,11 @@ import { DeleteQueue } from "./attach/delete-queue.ts";
 import { currentEpoch } from "./attach/epoch.ts";
 import { RecordFiles } from "./state/record-files.ts";
 import { Records } from "./attach/records.ts";
-import { EbpfDatapath } from "./datapath/ebpf/ebpf-datapath.ts";
+import type { Datapath } from "./datapath/datapath.ts";
 import { PortwrightError } from "./errors.ts";
 import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
-import { HostWatch } from "./host-watch.ts";
 import { hostKey } from "./host-key.ts";
+import { HostWatch } from "./host-watch.ts";
 import { IntentControl } from "./intent-control.ts";
 import { type FoundIntent, IntentSources } from "./intent-sources.ts";
 import { isKernelError } from "./kernel/kernel-error.ts";
@@ -25,7 +25,7 @@ import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
 import type { PortStatus, Status } from "./model/status.ts";
 import type { Condition, Observed } from "./model/target.ts";
-import { bpfObjectFile } from "./package-files.ts";
+import { hasPins, openDatapath } from "./open-datapath.ts";
 import { preparePinRoot } from "./pin-root.ts";
 import { Prober } from "./probe/prober.ts";
 import { probeTargets } from "./probe-targets.ts";
@@ -42,7 +42,7 @@ export class Daemon implements Backend {
   readonly #log: Log;
   readonly #handle: NetnsHandle;
   readonly #namespace: Namespace;
-  readonly #datapath: EbpfDatapath;
+  readonly #datapath: Datapath;
   readonly #locks: readonly Lock[];
   readonly #reconciler: Reconciler;
   readonly #attach: AttachService;
@@ -65,10 +65,11 @@ export class Daemon implements Backend {
     const handle = settings.netns === null ? kernel.ownNetns() : kernel.openNetns(settings.netns);
     const undo: (() => unknown)[] = [() => handle.close()];
     try {
-      preparePinRoot(kernel, settings.pinRoot);
+      const usesPins = settings.datapath === "ebpf" || hasPins(kernel, settings.pinRoot);
+      if (usesPins) preparePinRoot(kernel, settings.pinRoot);
       mkdirSync(settings.stateDirectory, { recursive: true, mode: 0o700 });
       // Before anything is changed: a second daemon would undo what the first one is about to do.
-      const locks = [settings.stateDirectory, settings.pinRoot].map((directory) => {
+      const locks = [settings.stateDirectory, ...(usesPins ? [settings.pinRoot] : [])].map((directory) => {
         const lock = lockOrRefuse(kernel, directory);
         undo.push(() => lock.release());
         return lock;
@@ -77,14 +78,9 @@ export class Daemon implements Backend {
       const found = await sources.look();
       const namespace = await kernel.enter(handle);
       undo.push(() => namespace.close());
-      const datapath = await EbpfDatapath.open({
-        kernel,
-        namespace,
-        pinRoot: settings.pinRoot,
-        objectFile: bpfObjectFile(),
-      });
-      undo.push(() => datapath.close());
       const features = await askFeatures(kernel, handle);
+      const datapath = await openDatapath({ settings, kernel, namespace, features });
+      undo.push(() => datapath.close());
       const self = new Daemon(settings, sources, kernel, features, log, handle, namespace, datapath, locks);
       undo.push(() => self.#stopWork());
       await self.#begin(found);
@@ -103,7 +99,7 @@ export class Daemon implements Backend {
     log: Log,
     handle: NetnsHandle,
     namespace: Namespace,
-    datapath: EbpfDatapath,
+    datapath: Datapath,
     locks: readonly Lock[],
   ) {
     this.#settings = settings;
@@ -127,7 +123,10 @@ export class Daemon implements Backend {
     countKernelWrites(registry, namespace);
     this.#reconciler = new Reconciler({
       bonding: features.bonding,
-      switching: { datapath: "ebpf", vlanFiltering: false, hostKey: hostKey(settings.nodeName) },
+      switching: {
+        ...{ datapath: settings.datapath, vlanFiltering: features.vlanFiltering },
+        hostKey: hostKey(settings.nodeName),
+      },
       leases: () => new Map(),
       namespace,
       datapath,
@@ -278,7 +277,7 @@ export class Daemon implements Backend {
       netns: this.#settings.netns ?? "own",
       startedAt: this.#startedAt,
       http: this.httpAddress ?? "",
-      datapath: { kind: "ebpf", rung: this.#datapath.rung.name, reason: this.#datapath.rung.reason },
+      datapath: { kind: this.#settings.datapath, rung: this.#datapath.rung.name, reason: this.#datapath.rung.reason },
       ready: ok,
       configGeneration: this.#reconciler.generation,
       clusterNetworks,

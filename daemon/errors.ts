@@ -40,6 +40,16 @@ export const errorTable = {
   },
   BOND_OPTION_UNSUPPORTED: { status: 409, cni: 103, help: "Remove the option, or use a kernel that has it." },
   BONDING_UNSUPPORTED: { status: 409, cni: 103, help: "Name a single NIC, or use a kernel with bonding." },
+  PORT_UNSUPPORTED: {
+    status: 409,
+    cni: 103,
+    help: "Ask for less, or have the cluster network switched by the eBPF datapath.",
+  },
+  BRIDGE_UNFILTERED: {
+    status: 409,
+    cni: 103,
+    help: "Use a kernel whose bridge filters VLANs (CONFIG_BRIDGE_VLAN_FILTERING), or --datapath ebpf.",
+  },
   NAME_TAKEN: { status: 409, cni: 103, help: "Rename or remove the foreign object; it was left untouched." },
   TOO_MANY_SWITCHES: { status: 409, cni: 103, help: "A host carries at most 16 cluster networks." },
   DHCP_NO_LEASE: {
@@ -65,7 +75,7 @@ export const errorTable = {
   ATTACHMENT_UNKNOWN: { status: 404, cni: 3, help: "List attachments with GET /v1/attachments." },
   CHECK_FAILED: { status: 409, cni: 102, help: "Remove and add the container's interface again." },
   IPAM_FAILED: { status: 502, cni: 104, help: "See the IPAM plugin's message." },
-  PORTS_EXHAUSTED: { status: 507, cni: 105, help: "The switch carries at most 4095 ports." },
+  PORTS_EXHAUSTED: { status: 507, cni: 105, help: "The eBPF switch carries at most 4095 ports, a kernel bridge 1023." },
   COUNTERS_EXHAUSTED: {
     status: 507,
     cni: 105,
@@ -90,6 +100,11 @@ export const errorTable = {
   },
   // the daemon itself
   KERNEL: { status: 500, cni: 999, help: "See the kernel's text; the daemon's log has more." },
+  BPF_UNAVAILABLE: {
+    status: 500,
+    cni: 999,
+    help: "Use a kernel with BPF and give the daemon CAP_BPF; or let the kernel's bridge switch: --datapath bridge.",
+  },
   KERNEL_TOO_OLD: { status: 500, cni: 999, help: "Use Linux 5.17 or newer with BPF." },
   STATE_IO: { status: 500, cni: 5, help: "Check the state directory and the space on its disk." },
   DAEMON_RUNNING: {

@@ -1,6 +1,7 @@
 /** The daemon's command line. Pure: arguments in, settings or a clear sentence out. */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
+import type { DatapathKind } from "./model/port.ts";
 import { messageOf } from "./thrown.ts";
 
 export interface Settings {
@@ -8,6 +9,8 @@ export interface Settings {
   readonly intent: readonly string[];
   /** network namespace to manage; null: the one that the daemon runs in */
   readonly netns: string | null;
+  /** who switches: eBPF, or the kernel's bridge with VLAN filtering */
+  readonly datapath: DatapathKind;
   readonly runDirectory: string;
   readonly stateDirectory: string;
   readonly pinRoot: string;
@@ -25,6 +28,7 @@ usage: portwrightd [options]
 
   --intent PATH       file or directory of YAML; may be given several times   (/etc/portwright)
   --netns PATH        network namespace to manage                             (the daemon's own)
+  --datapath KIND     ebpf, or bridge: the kernel's, with VLAN filtering      (ebpf)
   --run-dir DIR       sockets                                                 (/run/portwright)
   --state-dir DIR     records of attachments, the last good intent            (/var/lib/portwright)
   --pin-dir DIR       pinned maps and programs, on a bpffs                    (/sys/fs/bpf/portwright)
@@ -53,11 +57,14 @@ export function parseSettings(argv: readonly string[]): Settings | "help" | "ver
   for (const name of ["run-dir", "state-dir", "pin-dir"] as const) {
     if (!values[name].startsWith("/")) throw new UsageError(`--${name} ${values[name]}: give an absolute path`);
   }
+  const { datapath } = values;
+  if (datapath !== "ebpf" && datapath !== "bridge") throw new UsageError(`--datapath ${datapath}: use ebpf or bridge`);
   const http = values.http === "off" ? null : parseListenAddress(values.http);
   if (http === undefined) throw new UsageError(`--http ${values.http}: give HOST:PORT on the loopback, or "off"`);
   return {
     intent: values.intent ?? ["/etc/portwright"],
     netns: values.netns ?? null,
+    datapath,
     runDirectory: values["run-dir"],
     stateDirectory: values["state-dir"],
     pinRoot: values["pin-dir"],
@@ -95,6 +102,7 @@ function parse(argv: readonly string[]) {
       options: {
         intent: { type: "string", multiple: true },
         netns: { type: "string" },
+        datapath: { type: "string", default: "ebpf" },
         "run-dir": { type: "string", default: "/run/portwright" },
         "state-dir": { type: "string", default: "/var/lib/portwright" },
         "pin-dir": { type: "string", default: "/sys/fs/bpf/portwright" },

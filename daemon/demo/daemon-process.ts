@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { DatapathKind } from "../model/port.ts";
 import { getJson } from "../client/get-json.ts";
 
 export interface DaemonPaths {
@@ -12,6 +13,7 @@ export interface DaemonPaths {
   readonly runDirectory: string;
   readonly stateDirectory: string;
   readonly pinRoot: string;
+  readonly datapath?: DatapathKind;
 }
 
 /** for node: the program and its options */
@@ -23,6 +25,7 @@ export function daemonArguments(paths: DaemonPaths): string[] {
     ...["--run-dir", paths.runDirectory],
     ...["--state-dir", paths.stateDirectory],
     ...["--pin-dir", paths.pinRoot],
+    ...(paths.datapath === undefined ? [] : ["--datapath", paths.datapath]),
     ...["--http", "127.0.0.1:0"],
   ];
 }

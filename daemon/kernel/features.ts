@@ -4,11 +4,13 @@ import type { LinkKind, Namespace } from "./kernel.ts";
 
 export interface KernelFeatures {
   readonly bonding: boolean;
+  /** bridges filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING) */
+  readonly vlanFiltering: boolean;
 }
 
 /** Once a start: a kernel that has a module loads it on this occasion, and keeps it. */
 export async function kernelFeatures(namespace: Pick<Namespace, "createLink">): Promise<KernelFeatures> {
-  return { bonding: await hasLinkKind(namespace, "bond") };
+  return { bonding: await hasLinkKind(namespace, "bond"), vlanFiltering: await hasVlanFiltering(namespace) };
 }
 
 /** A group address, which no link can have. */
@@ -27,4 +29,25 @@ export async function hasLinkKind(namespace: Pick<Namespace, "createLink">, kind
     throw error;
   }
   throw new Error(`a link of kind ${kind} took ${IMPOSSIBLE_MAC} for its address`);
+}
+
+/** No EtherType of a tag. */
+const IMPOSSIBLE_VLAN_PROTOCOL = 0x0800;
+/** More than any device carries. */
+const IMPOSSIBLE_MTU = 0x7fffffff;
+
+/**
+ * A bridge that filters looks at the tag's EtherType in its validate() (net/bridge/br_netlink.c): EPROTONOSUPPORT. One
+ * that does not passes over it, and the MTU is refused before the device is registered (rtnl_create_link): EINVAL.
+ */
+async function hasVlanFiltering(namespace: Pick<Namespace, "createLink">): Promise<boolean> {
+  const data = { vlanProtocol: IMPOSSIBLE_VLAN_PROTOCOL };
+  try {
+    await namespace.createLink({ name: "pwfeature", kind: "bridge", mtu: IMPOSSIBLE_MTU, data });
+  } catch (error) {
+    if (isKernelError(error, "EPROTONOSUPPORT")) return true;
+    if (isKernelError(error, "EINVAL") || isKernelError(error, "EOPNOTSUPP")) return false;
+    throw error;
+  }
+  throw new Error(`a bridge took ${IMPOSSIBLE_MTU} for its MTU`);
 }

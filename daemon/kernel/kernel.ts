@@ -42,7 +42,7 @@ export interface Link {
   readonly parentDevice: string; // IFLA_PARENT_DEV_NAME: PCI path
   /** what the driver of `kind` reports, e.g. bridge.vlanFiltering; names as in LinkData */
   readonly data: LinkData;
-  /** what a bond reports of its member (IFLA_INFO_SLAVE_DATA), e.g. miiStatus; empty where the master is none */
+  /** what a bond or a bridge reports of its member (IFLA_INFO_SLAVE_DATA), e.g. miiStatus; empty without such a master */
   readonly memberData: LinkData;
   readonly stats: LinkStats;
 }
@@ -60,7 +60,7 @@ export interface LinkStats {
 }
 
 /**
- * Attributes inside IFLA_INFO_DATA, by the kernel's names in camelCase. One table a kind in native/addon/link_data.cc.
+ * Attributes inside IFLA_INFO_DATA, by the kernel's names in camelCase. One table a kind in native/addon/link_data_tables.h.
  * A list of addresses is one text, joined by commas.
  */
 export type LinkData = Readonly<Record<string, number | string | boolean>>;
@@ -79,6 +79,8 @@ export interface LinkSettings {
   /** IFLA_INET6_ADDR_GEN_MODE none: no link-local address comes by itself */
   readonly noIpv6LinkLocal?: boolean;
   readonly data?: LinkData;
+  /** what its master keeps of it (IFLA_INFO_SLAVE_DATA); of a link that has one already, never in one with `master` */
+  readonly memberData?: LinkData;
   /** move to this namespace */
   readonly netns?: NetnsHandle;
 }
@@ -137,6 +139,8 @@ export interface Neighbour {
   readonly state: number; // NUD_*
   readonly flags: number; // NTF_*
   readonly vlan?: number;
+  /** s since it was last updated, which an address of a bridge is by every frame from it */
+  readonly updated?: number;
 }
 
 /** One VLAN filter entry of a bridge port or of the bridge itself (RTM_GETLINK with RTEXT_FILTER_BRVLAN). */
@@ -145,6 +149,12 @@ export interface BridgeVlan {
   readonly vid: number;
   readonly pvid: boolean;
   readonly untagged: boolean;
+}
+
+/** What a bridge counted of a VLAN at a port or at itself (BRIDGE_XSTATS_VLAN); by port only with vlanStatsPerPort. */
+export interface BridgeVlanStats extends Pick<LinkStats, "rxPackets" | "rxBytes" | "txPackets" | "txBytes"> {
+  readonly ifindex: number;
+  readonly vid: number;
 }
 
 export type NetlinkEvent =
@@ -328,6 +338,7 @@ export interface Namespace {
   setNeighbour(neighbour: Neighbour): Promise<void>;
   removeNeighbour(neighbour: Neighbour): Promise<void>;
   bridgeVlans(): Promise<readonly BridgeVlan[]>;
+  bridgeVlanStats(): Promise<readonly BridgeVlanStats[]>;
   setBridgeVlans(
     ifindex: number,
     vlans: readonly {

@@ -4,6 +4,7 @@ import type {
   AddressSpec,
   Bpf,
   BridgeVlan,
+  BridgeVlanStats,
   Link,
   LinkCreate,
   LinkRef,
@@ -43,6 +44,7 @@ export interface NamespaceAddon {
   setNeighbour(ns: Ns, neighbour: Neighbour): Promise<void>;
   removeNeighbour(ns: Ns, neighbour: Neighbour): Promise<void>;
   bridgeVlans(ns: Ns): Promise<BridgeVlan[]>;
+  bridgeVlanStats(ns: Ns): Promise<BridgeVlanStats[]>;
   setBridgeVlans(ns: Ns, ifindex: number, vlans: Vlans): Promise<void>;
   removeBridgeVlans(ns: Ns, ifindex: number, ranges: Vlans): Promise<void>;
   writeSysctl(ns: Ns, path: string, value: string): Promise<void>;
@@ -124,6 +126,10 @@ export class NativeNamespace implements Namespace {
 
   bridgeVlans(): Promise<readonly BridgeVlan[]> {
     return native(() => this.#addon.bridgeVlans(this.#ns));
+  }
+
+  bridgeVlanStats(): Promise<readonly BridgeVlanStats[]> {
+    return native(() => this.#addon.bridgeVlanStats(this.#ns));
   }
 
   setBridgeVlans(ifindex: number, vlans: Vlans): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Link, LinkCreate, LinkSettings } from "../kernel/kernel.ts";
 import type { TargetLink } from "../model/target.ts";
 import { bondChange, createBond, memberSettings, settableBondData } from "./bond.ts";
-import { BRIDGE_DATA, bridgeSettings, createBridge } from "./bridge.ts";
+import { bridgeSettings, createBridge, settableBridgeData } from "./bridge.ts";
 import { nicSettings } from "./nic.ts";
 import { type Comparable, observedSettings, type SettingsChange, settingsChange } from "./settings.ts";
 import { createVeth, vethPeerSettings, vethSettings } from "./veth.ts";
@@ -70,13 +70,7 @@ export function asTarget(observed: Link, peer: Link | undefined, clusterNetwork:
     clusterNetwork,
   } as const;
   if (observed.kind === "bridge") {
-    const data = Object.fromEntries(
-      Object.keys(BRIDGE_DATA).flatMap((key) => {
-        const value = found.data[key];
-        return value === undefined ? [] : [[key, value]];
-      }),
-    );
-    return { ...common, kind: "bridge", data };
+    return { ...common, kind: "bridge", mac: observed.mac, data: settableBridgeData(found.data) };
   }
   if (observed.kind === "bond") {
     const { promiscuous } = found;

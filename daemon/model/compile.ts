@@ -119,7 +119,7 @@ export function compile(input: CompileInput): Compiled {
       sayUnknownOptions(vlanConfig, found.get(wanted.name));
     }
     if (free(bridgeName(clusterNetwork), object)) {
-      links.set(bridgeName(clusterNetwork), bridge(clusterNetwork, switchId, context.mtu));
+      links.set(bridgeName(clusterNetwork), bridge(clusterNetwork, switchId, context.mtu, input.switching));
     }
     // Where the cluster network has no uplink by intent, its gateways are not to be expected.
     const probed = vlanConfig && probedVlans(networks.values(), clusterNetwork, context.nativeVlan);
@@ -145,6 +145,10 @@ export function compile(input: CompileInput): Compiled {
     for (const attachment of workloads) {
       if (!isUsable(attachment)) continue;
       const port = compilePort(attachment, context);
+      if (port.config.fdbLimit !== attachment.fdbLimit) {
+        const message = `at most ${attachment.fdbLimit} addresses were asked for: the kernel's bridge has no such limit`;
+        say("PORT_UNSUPPORTED", `Attachment/${attachment.id}`, message);
+      }
       demand.add(port.config.allowed);
       links.set(port.linkName, workload(attachment));
       ports.set(port.linkName, port);

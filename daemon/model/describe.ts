@@ -34,7 +34,10 @@ function sentence(step: Step): string {
       const { before, port } = step;
       if (before === null) return `add port ${port.linkName}: ${config(port.config)}`;
       const changes = portChanges(before.config, port.config);
-      if (!before.attached) changes.unshift("attach its program again");
+      if (!before.attached)
+        changes.unshift(
+          port.config.datapath === "ebpf" ? "attach its program again" : "repair its place in the bridge",
+        );
       return `change port ${port.linkName}: ${changes.join(", ")}`;
     }
     case "add-address":
@@ -50,6 +53,7 @@ function sentence(step: Step): string {
 
 function config(port: PortConfig): string {
   const parts = [
+    ...(port.datapath === "bridge" ? ["kernel bridge"] : []),
     `switch ${port.switchId}`,
     port.pvid === 0 ? "no PVID" : `PVID ${port.pvid}`,
     `VLANs ${port.allowed.isEmpty ? "none" : port.allowed}`,
@@ -76,7 +80,7 @@ const PORT_FIELDS: readonly (readonly [keyof PortConfig, string])[] = [
   ["fdbLimit", "address limit"],
 ];
 
-function portChanges(before: PortConfig, after: PortConfig): string[] {
+export function portChanges(before: PortConfig, after: PortConfig): string[] {
   return PORT_FIELDS.flatMap(([field, name]) => {
     const [was, is] = [word(before[field]), word(after[field])];
     return was === is ? [] : [`${name} ${was} -> ${is}`];

@@ -34,7 +34,8 @@ export function compilePort(
       mtu: attachment.mtu || context.mtu,
       isolated: attachment.isolated,
       peer: true,
-      fdbLimit: attachment.fdbLimit,
+      // The kernel's bridge has no limit a port: compile says so where one was asked for.
+      fdbLimit: context.datapath === "ebpf" ? attachment.fdbLimit : 0,
     },
     clusterNetwork: context.clusterNetwork,
     network: attachment.network,

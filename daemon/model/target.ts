@@ -112,6 +112,9 @@ export function isHostAlias(alias: string): boolean {
 export function probeAlias(clusterNetwork: string): string {
   return `${ALIAS_PREFIX}probe ${clusterNetwork}`;
 }
+export function isWorkloadLink(link: Pick<Link, "alias">): boolean {
+  return link.alias.startsWith(`${ALIAS_PREFIX}port `);
+}
 export function attachmentAlias(clusterNetwork: string, network: string, attachmentId: string): string {
   return `${ALIAS_PREFIX}port ${clusterNetwork} ${network} ${attachmentId}`.slice(0, 255);
 }

@@ -99,8 +99,9 @@ function examine(text: string, vlanConfig: VlanConfig, world: UplinkWorld, bond:
   const isMember = bond !== undefined && nic.master === bond.ifindex;
   const isIn = isMember || world.inUse.has(nic.ifindex);
   const master = world.links.find((link) => link.ifindex === nic.master);
-  // A NIC that moves from one cluster network to another is still in a bond of ours.
-  if (nic.master !== 0 && !isMember && !(master?.kind === "bond" && isOurs(master))) {
+  // A NIC that moves from one cluster network to another is still in a bond of ours, or a port of a bridge of ours.
+  const isOwn = master !== undefined && (master.kind === "bond" || master.kind === "bridge") && isOurs(master);
+  if (nic.master !== 0 && !isMember && !isOwn) {
     const masterName = master?.name ?? `index ${nic.master}`;
     faults.push({
       code: "NIC_HAS_MASTER",

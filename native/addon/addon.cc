@@ -24,6 +24,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitRoutes(env, exports);
   pw::InitNeighbours(env, exports);
   pw::InitBridgeVlans(env, exports);
+  pw::InitBridgeStats(env, exports);
   pw::InitEvents(env, exports);
   pw::InitSysctl(env, exports);
   pw::InitPacket(env, exports);

@@ -47,7 +47,7 @@ void ParseLinkInfo(const nlattr* info, Link& link) {
     }
   }
   link.data = DecodeLinkData(link.kind, data);
-  if (link.master_kind == "bond") link.member_data = DecodeLinkData(kMemberOfBond, member_data);
+  link.member_data = DecodeLinkData(MemberOf(link.master_kind), member_data);
 }
 
 void ParseStats(const nlattr* attr, LinkStats& stats) {

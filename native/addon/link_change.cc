@@ -53,6 +53,15 @@ void PutInfo(Message& message, const std::string& kind, const LinkData& data, co
   message.End(info);
 }
 
+void PutMemberInfo(Message& message, const std::string& master_kind, const LinkData& data) {
+  nlattr* info = message.Nest(IFLA_LINKINFO);
+  message.PutString(IFLA_INFO_SLAVE_KIND, master_kind);
+  nlattr* nest = message.Nest(IFLA_INFO_SLAVE_DATA);
+  EncodeLinkData(message, MemberOf(master_kind), data);
+  message.End(nest);
+  message.End(info);
+}
+
 void PutNoIpv6LinkLocal(Message& message) {
   nlattr* families = message.Nest(IFLA_AF_SPEC);
   nlattr* ipv6 = message.Nest(AF_INET6);
@@ -61,9 +70,14 @@ void PutNoIpv6LinkLocal(Message& message) {
   message.End(families);
 }
 
+// IFLA_INFO_KIND of the link and of its master: data is encoded by the table of one, member data by that of the other.
+struct Kinds {
+  std::string own, master;
+};
+
 // One message of settings for an existing link. RTM_NEWLINK without NLM_F_CREATE: unlike RTM_SETLINK it also takes
 // IFLA_LINKINFO (rtnl_newlink, rtnl_changelink).
-void SendSettings(NetlinkSocket& socket, uint32_t ifindex, const std::string& object, const std::string& kind,
+void SendSettings(NetlinkSocket& socket, uint32_t ifindex, const std::string& object, const Kinds& kind,
                   const LinkSettings& s) {
   bool ipv6 = s.no_ipv6_link_local.value_or(false);
   for (;;) {
@@ -77,7 +91,8 @@ void SendSettings(NetlinkSocket& socket, uint32_t ifindex, const std::string& ob
     PutCommon(message, s);
     if (s.name) message.PutString(IFLA_IFNAME, *s.name);
     if (s.alias) message.Put(IFLA_IFALIAS, s.alias->data(), s.alias->size());  // empty removes it
-    if (!s.data.empty()) PutInfo(message, kind, s.data, std::nullopt);
+    if (!s.data.empty()) PutInfo(message, kind.own, s.data, std::nullopt);
+    if (!s.member_data.empty()) PutMemberInfo(message, kind.master, s.member_data);
     if (ipv6) PutNoIpv6LinkLocal(message);
     if (message.header()->nlmsg_len == bare && info->ifi_change == 0) return;  // nothing asked: nothing sent
     try {
@@ -93,7 +108,7 @@ void SendSettings(NetlinkSocket& socket, uint32_t ifindex, const std::string& ob
 
 // do_setlink() raises the flags before it looks at IFLA_AF_SPEC, so a link that must come up without a link-local
 // address takes two messages.
-void Settle(NetlinkSocket& socket, uint32_t ifindex, const std::string& object, const std::string& kind,
+void Settle(NetlinkSocket& socket, uint32_t ifindex, const std::string& object, const Kinds& kind,
             const LinkSettings& settings) {
   LinkSettings first = settings;
   if (!settings.up.value_or(false) || !settings.no_ipv6_link_local.value_or(false)) {
@@ -130,7 +145,7 @@ Created Finish(NetlinkSocket& socket, const LinkCreate& create, std::optional<Li
     rest.alias = create.settings.alias;
     rest.no_ipv6_link_local = create.settings.no_ipv6_link_local;
     rest.up = create.settings.up;
-    Settle(socket, ifindex, name, create.kind, rest);
+    Settle(socket, ifindex, name, {create.kind, {}}, rest);
   } catch (...) {
     Remove(socket, ifindex, name);
     throw;
@@ -183,14 +198,14 @@ Created CreateLink(NetlinkSocket& socket, std::atomic<uint64_t>* writes, const L
 }
 
 void ChangeLink(NetlinkSocket& socket, const LinkRef& ref, const LinkSettings& settings) {
-  std::string kind;
+  Kinds kind;
   uint32_t ifindex = ref.ifindex;
   std::string object = ref.Text();
-  if (ifindex == 0 || !settings.data.empty()) {
+  if (ifindex == 0 || !settings.data.empty() || !settings.member_data.empty()) {
     std::optional<Link> link = GetLink(socket, ref);
     if (!link) throw KernelError(ENODEV, "RTM_GETLINK", object);
     ifindex = link->ifindex;
-    kind = link->kind;
+    kind = {link->kind, link->master_kind};
     object = link->name;
   }
   if (settings.netns && settings.up.value_or(false) && settings.no_ipv6_link_local.value_or(false)) {

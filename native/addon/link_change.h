@@ -19,6 +19,7 @@ struct LinkSettings {
   std::optional<uint32_t> mtu, tx_queue_length, master;
   std::optional<Mac> mac;
   LinkData data;
+  LinkData member_data;  // of a link that has a master already
   std::shared_ptr<Fd> netns;
 };
 

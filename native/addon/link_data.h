@@ -20,8 +20,10 @@ using LinkData = std::vector<std::pair<std::string, DataValue>>;
 // not fit.
 void EncodeLinkData(Message& message, const std::string& kind, const LinkData& data);
 
-// The "kind" of what a bond says of a member (IFLA_INFO_SLAVE_DATA).
-inline constexpr char kMemberOfBond[] = "member of bond";
+// The "kind" of what a master says of a member (IFLA_INFO_SLAVE_DATA).
+inline std::string MemberOf(const std::string& master_kind) {
+  return "member of " + master_kind;
+}
 
 // Empty for a kind without a table. Attributes without a row are passed over.
 LinkData DecodeLinkData(const std::string& kind, const nlattr* info_data);

@@ -68,6 +68,7 @@ LinkSettings SettingsFromJs(const Napi::Object& o) {
   s.tx_queue_length = OptU32(o, "txQueueLength");
   s.master = OptU32(o, "master", INT32_MAX);
   if (auto data = OptObject(o, "data")) s.data = DataFromJs(*data);
+  if (auto data = OptObject(o, "memberData")) s.member_data = DataFromJs(*data);
   s.netns = OptNetns(o);
   return s;
 }

@@ -14,12 +14,15 @@ namespace pw {
 
 namespace {
 
+constexpr double kUserHz = 100;  // USER_HZ, the unit of nda_cacheinfo, is the same everywhere but on alpha and ia64
+
 struct Neighbour {
   uint32_t ifindex = 0;
   uint8_t family = 0, flags = 0;
   uint16_t state = 0;
   std::string address, mac;
   std::optional<uint16_t> vlan;
+  std::optional<double> updated;
 };
 
 Neighbour NeighbourFromJs(const Napi::Value& value) {
@@ -77,6 +80,10 @@ std::optional<Neighbour> ParseNeighbour(const nlmsghdr* nlh) {
       case NDA_VLAN:
         n.vlan = mnl_attr_get_u16(attr);
         break;
+      case NDA_CACHEINFO:
+        if (mnl_attr_get_payload_len(attr) < sizeof(nda_cacheinfo)) break;
+        n.updated = static_cast<const nda_cacheinfo*>(mnl_attr_get_payload(attr))->ndm_updated / kUserHz;
+        break;
     }
   }
   return n;
@@ -91,6 +98,7 @@ Napi::Value NeighbourToJs(Napi::Env env, const Neighbour& n) {
   o.Set("state", Napi::Number::New(env, n.state));
   o.Set("flags", Napi::Number::New(env, n.flags));
   if (n.vlan) o.Set("vlan", Napi::Number::New(env, *n.vlan));
+  if (n.updated) o.Set("updated", Napi::Number::New(env, *n.updated));
   return o;
 }
 

@@ -79,6 +79,7 @@ void InitAddresses(Napi::Env env, Napi::Object exports);
 void InitRoutes(Napi::Env env, Napi::Object exports);
 void InitNeighbours(Napi::Env env, Napi::Object exports);
 void InitBridgeVlans(Napi::Env env, Napi::Object exports);
+void InitBridgeStats(Napi::Env env, Napi::Object exports);
 void InitEvents(Napi::Env env, Napi::Object exports);
 void InitSysctl(Napi::Env env, Napi::Object exports);
 

@@ -27,3 +27,20 @@ test("bonding is told as an attempt to make a bond finds it", async (t) => {
   );
   t.is(bonding, made);
 });
+
+test("VLAN filtering of bridges is told as an attempt to switch it on finds it, and asking makes none", async (t) => {
+  const { ns } = await makeLab(t);
+  const { vlanFiltering } = await kernelFeatures(ns);
+  t.deepEqual(
+    (await ns.links()).map(({ name }) => name),
+    ["lo"],
+  );
+  const made = await ns.createLink({ name: "br0", kind: "bridge", data: { vlanFiltering: true } }).then(
+    () => true,
+    (error: unknown) => {
+      t.true(isKernelError(error, "EOPNOTSUPP"));
+      return false;
+    },
+  );
+  t.is(vlanFiltering, made);
+});

@@ -14,6 +14,7 @@ import { DaemonProcess, type DaemonPaths } from "../../daemon/demo/daemon-proces
 import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
 import type { ReceivedFrame } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
+import type { DatapathKind } from "../../daemon/model/port.ts";
 import type { Status } from "../../daemon/model/status.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
@@ -34,6 +35,7 @@ export interface TestHostOptions {
   readonly nics?: readonly TestNic[];
   /** false: do not wait until all is as wanted, only until the daemon answers */
   readonly ready?: boolean;
+  readonly datapath?: DatapathKind;
   /** the state directory is a file system of its own that is soon full */
   readonly smallState?: boolean;
   /** before the daemon starts */
@@ -80,6 +82,8 @@ export class TestHost {
   /** holds `<nic>` far ends under the same names */
   readonly wire: LabHost;
   daemon: DaemonProcess;
+  /** of the next start */
+  datapath: DatapathKind | undefined;
 
   private constructor(lab: Lab, directory: string, host: LabHost, wire: LabHost, daemon: DaemonProcess) {
     this.lab = lab;
@@ -90,7 +94,7 @@ export class TestHost {
   }
 
   static async start(t: ExecutionContext, options: TestHostOptions): Promise<TestHost> {
-    const { intent, nics = [{ name: "nic0" }], ready = true, prepare, smallState = false } = options;
+    const { intent, nics = [{ name: "nic0" }], ready = true, prepare, smallState = false, datapath } = options;
     const kernel = nativeKernel();
     const lab = new Lab(kernel, `pwth${process.pid}-${count++}`);
     const directory = await mkdtemp("/run/pw-test-");
@@ -109,8 +113,9 @@ export class TestHost {
     await writeFile(join(directory, "intent.yaml"), intent);
     if (smallState) await mountSmall(t, join(directory, "state"));
     await prepare?.(host);
-    const daemon = await DaemonProcess.start(paths(directory, host), { ready, limitMs: START_LIMIT_MS });
+    const daemon = await DaemonProcess.start(paths(directory, host, datapath), { ready, limitMs: START_LIMIT_MS });
     const self = new TestHost(lab, directory, host, wire, daemon);
+    self.datapath = datapath;
     t.teardown(() => self.daemon.stop());
     return self;
   }
@@ -152,7 +157,7 @@ export class TestHost {
   }
 
   get paths(): DaemonPaths {
-    return paths(this.directory, this.host);
+    return paths(this.directory, this.host, this.datapath);
   }
 
   get readSocket(): string {
@@ -173,7 +178,7 @@ async function mountSmall(t: ExecutionContext, directory: string): Promise<void>
   t.teardown(() => run("umount", ["-l", directory]));
 }
 
-function paths(directory: string, host: LabHost): DaemonPaths {
+function paths(directory: string, host: LabHost, datapath?: DatapathKind): DaemonPaths {
   return {
     program: daemonProgram(),
     intent: join(directory, "intent.yaml"),
@@ -181,6 +186,7 @@ function paths(directory: string, host: LabHost): DaemonPaths {
     runDirectory: join(directory, "run"),
     stateDirectory: join(directory, "state"),
     pinRoot: join(directory, "bpf"),
+    ...(datapath === undefined ? {} : { datapath }),
   };
 }
 

@@ -40,7 +40,7 @@ const OPTIONS: readonly { readonly title: string; readonly data: LinkData }[] = 
   { title: "TLB", data: { mode: 5, miimon: 100, tlbDynamicLb: false } },
 ];
 
-const source = readFileSync(join(packageRoot(), "native/addon/link_data.cc"), "utf8");
+const source = readFileSync(join(packageRoot(), "native/addon/link_data_tables.h"), "utf8");
 const table = /constexpr Row kBond\[\] = \{([^;]*)\};/.exec(source)?.[1] ?? "";
 const names = [...table.matchAll(/\{"(\w+)"/g)].map((match) => match[1] ?? "");
 

@@ -29,7 +29,7 @@ const DATA: LinkData = {
 const READ_ONLY = ["rootPort", "rootPathCost", "topologyChange", "fdbNLearned"];
 const YOUNGER = ["fdbMaxLearned"]; // 6.7
 
-const source = readFileSync(join(packageRoot(), "native/addon/link_data.cc"), "utf8");
+const source = readFileSync(join(packageRoot(), "native/addon/link_data_tables.h"), "utf8");
 const table = /constexpr Row kBridge\[\] = \{([^;]*)\};/.exec(source)?.[1] ?? "";
 
 test("every attribute of the addon's table is tested here", (t) => {

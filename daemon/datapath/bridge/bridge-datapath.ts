@@ -1,0 +1,226 @@
+/**
+ * The kernel's bridge with VLAN filtering behind the Datapath interface: for hosts without BPF, and for cluster networks
+ * whose bridge has to stay what it is. A port is a link that is in the bridge of its switch; its VLANs are the bridge's
+ * entries. All of it is read from the kernel each time, so a restart of the daemon finds everything as it was.
+ */
+import { KeyedLock } from "../../async/keyed-lock.ts";
+import { PortwrightError } from "../../errors.ts";
+import { isKernelError } from "../../kernel/kernel-error.ts";
+import type { BridgeVlan, Link, Namespace } from "../../kernel/kernel.ts";
+import { isFiltering } from "../../links/bridge.ts";
+import { type PortConfig, samePort } from "../../model/port.ts";
+import type { ObservedPort } from "../../model/target.ts";
+import type { Datapath, FdbCount, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
+import { observedPort, portSettings, switchOf, unsupported } from "./bridge-port.ts";
+import { BridgeFdb, countByDomain } from "./bridge-fdb.ts";
+import { portCounters } from "./counters.ts";
+import { entryChange, membershipOf } from "./vlan-entries.ts";
+
+export class BridgeDatapath implements Datapath {
+  readonly rung: Rung;
+  readonly #namespace: Namespace;
+  readonly #fdb: BridgeFdb;
+  readonly #locks = new KeyedLock<number>();
+  /** bridge of a switch, as it was last; looked at again before it is used */
+  readonly #bridges = new Map<number, number>();
+  /** what ports were set to, or found as: drift is told from it within a second */
+  readonly #known = new Map<number, PortConfig>();
+  /** ports removed so far */
+  #removals = 0;
+
+  /** `reason`: why no better rung */
+  constructor(namespace: Namespace, reason: string) {
+    this.#namespace = namespace;
+    this.#fdb = new BridgeFdb(namespace);
+    this.rung = { name: "bridge", reason };
+  }
+
+  async observe(links: Promise<readonly Link[]>): Promise<readonly ObservedPort[]> {
+    const removals = this.#removals;
+    const ports = await this.#portsOf(await links);
+    // What was removed meanwhile must not come back as known.
+    if (removals === this.#removals) {
+      for (const { ifindex, config } of ports) if (!this.#known.has(ifindex)) this.#known.set(ifindex, config);
+    }
+    return ports;
+  }
+
+  async inspect(ifindex: number): Promise<ObservedPort | null> {
+    const link = await this.#namespace.link({ ifindex });
+    const switchId = link && (await this.#switchOfPort(link));
+    if (link === null || switchId === null) return null;
+    const entries = await this.#entriesOf(ifindex);
+    if (link.kind === "bridge" && entries.length === 0) return null;
+    return observedPort(link, switchId, membershipOf(entries));
+  }
+
+  /** Ports that are not in their bridge, or not as they were set. */
+  async unhooked(): Promise<readonly number[]> {
+    const before = [...this.#known.keys()];
+    if (before.length === 0) return [];
+    const links = await this.#namespace.links();
+    const there = new Set(links.map(({ ifindex }) => ifindex));
+    for (const ifindex of before) if (!there.has(ifindex)) this.#known.delete(ifindex);
+    const found = new Map((await this.#portsOf(links)).map((port) => [port.ifindex, port]));
+    return before.filter((ifindex) => {
+      const known = this.#known.get(ifindex);
+      if (known === undefined || this.#locks.isHeld(ifindex)) return false;
+      const port = found.get(ifindex);
+      return port === undefined || !port.attached || !samePort(port.config, known);
+    });
+  }
+
+  /** A round and an attach may want the same port at the same time: one after the other. */
+  setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
+    return this.#locks.run(ifindex, () => this.#setPort(ifindex, config));
+  }
+
+  /** The kernel's bridge has one form only. */
+  settle(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  removePort(ifindex: number): Promise<void> {
+    return this.#locks.run(ifindex, () => this.#removePort(ifindex));
+  }
+
+  async counters(): Promise<readonly PortCounters[]> {
+    const links = await this.#namespace.links();
+    const ports = await this.#portsOf(links);
+    if (ports.length === 0) return [];
+    const [stats, entries] = await Promise.all([this.#namespace.bridgeVlanStats(), this.#fdb.read(links)]);
+    return portCounters({ ports, links, stats, entries });
+  }
+
+  async fdb(): Promise<readonly FdbEntry[]> {
+    return await this.#fdb.read(await this.#namespace.links());
+  }
+
+  async fdbCounts(): Promise<readonly FdbCount[]> {
+    return countByDomain(await this.fdb());
+  }
+
+  /** The kernel ages them itself, after 300 s unless somebody set another ageing_time. */
+  age(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  mapUse(): Promise<readonly MapUse[]> {
+    return Promise.resolve([]);
+  }
+
+  /** The kernel tells of every address that is learned, by a message each; of a flood of them nobody could keep up with it. */
+  onEvents(): void {
+    return undefined;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async destroy(): Promise<void> {
+    for (const { ifindex } of await this.#portsOf(await this.#namespace.links())) await this.removePort(ifindex);
+  }
+
+  async #setPort(ifindex: number, config: PortConfig): Promise<ObservedPort> {
+    const bridge = await this.#bridgeOf(config.switchId);
+    let link = await this.#linkOf(ifindex);
+    const refused = unsupported(config, link);
+    if (refused.length > 0) {
+      throw new PortwrightError(
+        "PORT_UNSUPPORTED",
+        `the kernel's bridge cannot have ${link.name} so: ${refused.join(", ")}`,
+      );
+    }
+    if (ifindex !== bridge.ifindex && link.master !== bridge.ifindex) {
+      await this.#enslave(link, bridge);
+      link = await this.#linkOf(ifindex);
+    }
+    const settings = portSettings(config, link);
+    if (settings !== null) await this.#namespace.changeLink({ ifindex }, settings);
+    // Last: a port without entries passes no frame.
+    const { remove, set } = entryChange(config, membershipOf(await this.#entriesOf(ifindex)));
+    if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);
+    if (set.length > 0) await this.#namespace.setBridgeVlans(ifindex, set);
+    this.#known.set(ifindex, config);
+    return { ifindex, portId: Number(link.memberData["number"] ?? 0), config, attached: true };
+  }
+
+  async #removePort(ifindex: number): Promise<void> {
+    this.#removals++;
+    this.#known.delete(ifindex);
+    const link = await this.#namespace.link({ ifindex });
+    if (link === null || (await this.#switchOfPort(link)) === null) return;
+    if (link.kind !== "bridge") return await this.#namespace.changeLink({ ifindex }, { master: 0 });
+    const { remove } = entryChange(membershipOf([]), membershipOf(await this.#entriesOf(ifindex)));
+    if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);
+  }
+
+  async #enslave({ ifindex, name }: Link, bridge: Link): Promise<void> {
+    try {
+      await this.#namespace.changeLink({ ifindex }, { master: bridge.ifindex });
+    } catch (error) {
+      if (!isKernelError(error, "EXFULL")) throw error; // BR_MAX_PORTS, net/bridge/br_private.h
+      throw new PortwrightError("PORTS_EXHAUSTED", `${bridge.name} has no room for ${name}`, { cause: error });
+    }
+  }
+
+  /** ENODEV as a kernel's answer: the link may have gone a moment ago. */
+  async #linkOf(ifindex: number): Promise<Link> {
+    const link = await this.#namespace.link({ ifindex });
+    if (link === null) throw new PortwrightError("CHECK_FAILED", `the link ${ifindex} is gone`);
+    return link;
+  }
+
+  /** The bridge that says so itself, and filters: else the port would be in all VLANs at once. */
+  async #bridgeOf(switchId: number): Promise<Link> {
+    const known = this.#bridges.get(switchId);
+    let bridge = known === undefined ? null : await this.#namespace.link({ ifindex: known });
+    if (bridge === null || switchOf(bridge) !== switchId) {
+      bridge = (await this.#namespace.links()).find((link) => switchOf(link) === switchId) ?? null;
+    }
+    if (bridge === null) throw new PortwrightError("BRIDGE_UNKNOWN", `no bridge of switch ${switchId} is there`);
+    if (!isFiltering(bridge)) throw new PortwrightError("BRIDGE_UNFILTERED", `${bridge.name} does not filter VLANs`);
+    this.#bridges.set(switchId, bridge.ifindex);
+    return bridge;
+  }
+
+  async #switchOfPort(link: Link): Promise<number | null> {
+    if (link.kind === "bridge") return switchOf(link);
+    const master = link.master === 0 ? null : await this.#namespace.link({ ifindex: link.master });
+    return master === null ? null : switchOf(master);
+  }
+
+  /** Links that are in bridges of ours, and bridges of ours that are in VLANs themselves. */
+  async #portsOf(links: readonly Link[]): Promise<readonly ObservedPort[]> {
+    const switches = new Map(links.flatMap((link) => optional(link.ifindex, switchOf(link))));
+    const members = links.filter((link) => switches.has(link.master) || switches.has(link.ifindex));
+    const mayHaveEntries = members.some((link) => link.master !== 0 || isFiltering(link));
+    if (!mayHaveEntries) return [];
+    const entries = byIfindex(await this.#namespace.bridgeVlans());
+    return members.flatMap((link): ObservedPort[] => {
+      const own = entries.get(link.ifindex) ?? [];
+      const switchId = switches.get(link.kind === "bridge" ? link.ifindex : link.master);
+      if (switchId === undefined || (link.kind === "bridge" && own.length === 0)) return [];
+      return [observedPort(link, switchId, membershipOf(own))];
+    });
+  }
+
+  async #entriesOf(ifindex: number): Promise<readonly BridgeVlan[]> {
+    return (await this.#namespace.bridgeVlans()).filter((entry) => entry.ifindex === ifindex);
+  }
+}
+
+function byIfindex(entries: readonly BridgeVlan[]): ReadonlyMap<number, readonly BridgeVlan[]> {
+  const result = new Map<number, BridgeVlan[]>();
+  for (const entry of entries) {
+    const own = result.get(entry.ifindex);
+    if (own) own.push(entry);
+    else result.set(entry.ifindex, [entry]);
+  }
+  return result;
+}
+
+function optional(ifindex: number, switchId: number | null): readonly (readonly [number, number])[] {
+  return switchId === null ? [] : [[ifindex, switchId]];
+}

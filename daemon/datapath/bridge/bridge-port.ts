@@ -1,0 +1,98 @@
+/**
+ * A port of a kernel bridge: what its link, its master and its VLAN entries say, and how it should be. Nothing is kept
+ * beside the kernel, so a setting of a port that cannot be read back cannot be had here. Pure.
+ */
+import type { Link, LinkData, LinkSettings } from "../../kernel/kernel.ts";
+import { portChanges } from "../../model/describe.ts";
+import { type PortConfig, type PortKind, samePort } from "../../model/port.ts";
+import { isHostAlias, isOurs, isWorkloadLink, type ObservedPort, parseAlias } from "../../model/target.ts";
+import type { Membership } from "./vlan-entries.ts";
+
+/**
+ * The same of every port (IFLA_BRPORT_*): no frame returns by the port it came from, all kinds of frames are flooded,
+ * the bridge answers nobody's ARP, and no address is locked. The state is the kernel's own to set: without spanning tree
+ * a port forwards as soon as it has a carrier (br_stp_enable_port).
+ */
+const FIXED = {
+  hairpin: false,
+  mcastFlood: true,
+  bcastFlood: true,
+  mcastToUcast: false,
+  proxyArp: false,
+  proxyArpWifi: false,
+  neighSuppress: false,
+  vlanTunnel: false,
+  groupFwdMask: 0,
+  locked: false,
+} as const;
+
+/** Id of the switch whose bridge this is; null: it is no bridge of ours. */
+export function switchOf(link: Pick<Link, "kind" | "alias">): number | null {
+  return link.kind === "bridge" ? (parseAlias(link.alias)?.switchId ?? null) : null;
+}
+
+export function observedPort(link: Link, switchId: number, vlans: Membership): ObservedPort {
+  const kind = kindOf(link);
+  const { memberData: found, mtu } = link;
+  const isBridge = link.kind === "bridge";
+  return {
+    ifindex: link.ifindex,
+    portId: Number(found["number"] ?? 0),
+    config: {
+      datapath: "bridge",
+      kind,
+      switchId,
+      pvid: vlans.pvid,
+      allowed: vlans.allowed,
+      untagged: vlans.untagged,
+      mtu,
+      uplink: kind === "nic",
+      isolated: found["isolated"] === true,
+      learn: isBridge || found["learning"] === true,
+      flood: isBridge || found["unicastFlood"] === true,
+      peer: isWorkloadLink(link),
+      fdbLimit: 0,
+    },
+    attached: isBridge || Object.keys(fixedChange(found)).length === 0,
+  };
+}
+
+/** Only what differs, of a link that is in its bridge; null: all is right. */
+export function portSettings(config: PortConfig, link: Link): LinkSettings | null {
+  const mtu = link.mtu === config.mtu ? {} : { mtu: config.mtu };
+  if (link.kind === "bridge") return link.mtu === config.mtu ? null : mtu;
+  const wanted: LinkData = { learning: config.learn, unicastFlood: config.flood, isolated: config.isolated };
+  const memberData = { ...different(wanted, link.memberData), ...fixedChange(link.memberData) };
+  if (Object.keys(memberData).length === 0) return link.mtu === config.mtu ? null : mtu;
+  return { ...mtu, memberData };
+}
+
+/** What of the port the kernel's bridge cannot do; empty: nothing. */
+export function unsupported(config: PortConfig, link: Link): readonly string[] {
+  const memberData = { learning: config.learn, unicastFlood: config.flood, isolated: config.isolated, ...FIXED };
+  const vlans: Membership = {
+    pvid: config.allowed.has(config.pvid) ? config.pvid : 0,
+    allowed: config.allowed,
+    untagged: config.untagged.intersection(config.allowed),
+  };
+  const had = observedPort({ ...link, mtu: config.mtu, memberData }, config.switchId, vlans).config;
+  return samePort(had, config) ? [] : portChanges(had, config);
+}
+
+function kindOf(link: Link): PortKind {
+  if (link.kind === "bridge") return "host";
+  if (link.kind === "tun") return "tap";
+  if (link.kind === "bond" || !isOurs(link)) return "nic";
+  return isWorkloadLink(link) || isHostAlias(link.alias) ? "veth" : "host";
+}
+
+/** An attribute that this kernel does not report is one that it does not have. */
+function different(wanted: LinkData, found: LinkData): LinkData {
+  return Object.fromEntries(
+    Object.entries(wanted).filter(([key, value]) => found[key] !== undefined && found[key] !== value),
+  );
+}
+
+function fixedChange(found: LinkData): LinkData {
+  return different(FIXED, found);
+}
