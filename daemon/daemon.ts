@@ -30,7 +30,8 @@ import { preparePinRoot } from "./pin-root.ts";
 import { Prober } from "./probe/prober.ts";
 import { probeTargets } from "./probe-targets.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
-import { clusterNetworkStatuses, type Facts, networkStatuses, portStatuses } from "./reconcile/report.ts";
+import { clusterNetworkStatuses, networkStatuses, portStatuses } from "./reconcile/report.ts";
+import { type HostNetworkFacts, hostNetworkStatuses } from "./reconcile/report-host-networks.ts";
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
 import type { Settings } from "./settings.ts";
 import { transactionHost } from "./transaction-host.ts";
@@ -282,6 +283,7 @@ export class Daemon implements Backend {
       configGeneration: this.#reconciler.generation,
       clusterNetworks,
       networks: networkStatuses(facts, clusterNetworks),
+      hostNetworks: hostNetworkStatuses(facts),
       conditions: facts.conditions,
       transaction: this.#control.status(),
     };
@@ -299,18 +301,19 @@ export class Daemon implements Backend {
 
   // ---- inside
 
-  async #facts(): Promise<Facts> {
+  async #facts(): Promise<HostNetworkFacts> {
     // Status, ports and metrics ask at the same moment in a scrape: one look serves them all.
     this.#observing ??= this.#reconciler.observe().finally(() => {
       this.#observing = null;
     });
-    const { links, ports } = await this.#observing;
+    const observed = await this.#observing;
     return {
       intent: this.#reconciler.intent,
       contexts: this.#reconciler.last?.compiled.contexts ?? new Map(),
       workloads: [...this.#reconciler.workloads.values()],
-      links,
-      ports,
+      ...observed,
+      target: this.#reconciler.last?.compiled.target ?? null,
+      leases: new Map(),
       probes: this.#prober.reports(),
       conditions: this.#allConditions(),
     };

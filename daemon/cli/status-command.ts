@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import type { PortView } from "../api/views.ts";
 import { getJson } from "../client/get-json.ts";
 import { textTable } from "../client/text-table.ts";
-import { memberLines, portLines, probeLines, transactionLines } from "../client/views.ts";
+import { hostNetworkLines, memberLines, portLines, probeLines, transactionLines } from "../client/views.ts";
 import type { Status } from "../model/status.ts";
 
 export async function statusCommand(args: readonly string[], defaultSocket: string): Promise<number> {
@@ -39,6 +39,7 @@ export async function statusCommand(args: readonly string[], defaultSocket: stri
       ]),
     ),
     ...memberLines(status),
+    ...hostNetworkLines(status),
     "",
     ...probeLines(status),
     "",

@@ -35,6 +35,21 @@ export function memberLines({ clusterNetworks }: Status): readonly string[] {
   return ["", ...textTable(["cluster network", "NIC", "interface", "state", "MAC", "LACP partner", "failures"], rows)];
 }
 
+/** The host's own interfaces; nothing where there are none. */
+export function hostNetworkLines({ hostNetworks }: Status): readonly string[] {
+  const rows = hostNetworks.map(({ name, device, mode, mac, addresses, lease, ready }) => [
+    name,
+    device,
+    mode,
+    mac || "-",
+    addresses.map(({ address, state }) => (state === "ready" ? address : `${address} (${state})`)).join(" ") || "-",
+    lease === null ? "-" : lease.expiresAt,
+    ready ? "ready" : "not ready",
+  ]);
+  if (rows.length === 0) return [];
+  return ["", ...textTable(["host network", "interface", "mode", "MAC", "addresses", "lease until", "state"], rows)];
+}
+
 /** `owners`: host interface -> name of the workload */
 export function portLines(ports: readonly PortView[], owners: ReadonlyMap<string, string>): readonly string[] {
   const rows = ports.map((port) => {

@@ -1,6 +1,6 @@
 /** What the daemon says of itself and its networks: read by the API, the metrics, the demo. Computed from what was observed. */
 import type { BondMode } from "./bond-options.ts";
-import type { Condition } from "./target.ts";
+import type { Condition, PortRole } from "./target.ts";
 import type { TransactionStatus } from "./transaction.ts";
 import type { ProbeReport } from "./probe.ts";
 
@@ -8,7 +8,7 @@ export interface PortStatus {
   /** host interface; node_exporter's `device` */
   readonly device: string;
   readonly ifindex: number;
-  readonly role: "uplink" | "probe" | "workload";
+  readonly role: PortRole;
   readonly clusterNetwork: string;
   readonly network: string;
   readonly attachment: string;
@@ -74,6 +74,26 @@ export interface ClusterNetworkStatus {
   readonly nativeVlan: number;
 }
 
+/** An interface of the host itself in a VLAN. */
+export interface HostNetworkStatus {
+  /** of its HostNetworkConfig */
+  readonly name: string;
+  readonly clusterNetwork: string;
+  readonly vlan: number;
+  readonly device: string;
+  readonly mode: "static" | "dhcp";
+  readonly underlay: boolean;
+  /** empty, as 0 of the MTU: the interface is not there */
+  readonly mac: string;
+  readonly mtu: number;
+  /** all that the interface has, whoever put them there. "tentative": it is being asked whether somebody else has it. */
+  readonly addresses: readonly { readonly address: string; readonly state: "ready" | "tentative" | "duplicate" }[];
+  /** null: none, or mode static */
+  readonly lease: { readonly server: string; readonly obtainedAt: string; readonly expiresAt: string } | null;
+  /** up, in its VLAN, and with every address that is wanted */
+  readonly ready: boolean;
+}
+
 export interface Status {
   readonly version: string;
   readonly netns: string;
@@ -85,6 +105,7 @@ export interface Status {
   readonly configGeneration: { readonly desired: number; readonly applied: number };
   readonly clusterNetworks: readonly ClusterNetworkStatus[];
   readonly networks: readonly NetworkStatus[];
+  readonly hostNetworks: readonly HostNetworkStatus[];
   readonly conditions: readonly Condition[];
   readonly transaction: TransactionStatus;
 }

@@ -1,7 +1,8 @@
 /** Does an event of the kernel call for a round? Most do not: they tell of what we did ourselves. Pure. */
-import type { Link, NetlinkEvent } from "../kernel/kernel.ts";
+import type { Address, Link, NetlinkEvent } from "../kernel/kernel.ts";
 import { linkChange } from "../links/link.ts";
 import { workload } from "../links/workload.ts";
+import { isSameAddress } from "../model/addresses.ts";
 import type { Workload } from "../model/attachment.ts";
 import { isNic } from "../model/nic-ref.ts";
 import type { Intent } from "../model/resources.ts";
@@ -25,7 +26,7 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
     case "overrun":
       return true;
     case "address":
-      return uplinks.has(event.address.ifindex);
+      return uplinks.has(event.address.ifindex) || (event.gone && isMissed(event.address));
     case "link-gone":
       return isOwn(event.name) || find(event.name) !== undefined;
     case "link": {
@@ -39,6 +40,13 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
       }
       return isIntruder(link) || isMissedNic(link);
     }
+  }
+
+  /** an address of the host that is to stay */
+  function isMissed(address: Address): boolean {
+    return [...target.addresses].some(
+      ([name, wanted]) => indexOf(name) === address.ifindex && wanted.some((one) => isSameAddress(one, address)),
+    );
   }
 
   function isOwn(name: string): boolean {

@@ -5,7 +5,8 @@ import type { SwitchContext } from "../model/ports.ts";
 import type { ProbeReport } from "../model/probe.ts";
 import { bondName, bridgeName, type Intent, probeLinkNames } from "../model/resources.ts";
 import type { ClusterNetworkStatus, NetworkStatus, PortStatus } from "../model/status.ts";
-import type { Condition, ObservedPort } from "../model/target.ts";
+import type { PortConfig } from "../model/port.ts";
+import { type Condition, isHostAlias, type ObservedPort, type PortRole } from "../model/target.ts";
 import { bondModeOf, memberStatuses } from "./members-report.ts";
 
 export interface Facts {
@@ -31,7 +32,7 @@ export function portStatuses({ contexts, workloads, links, ports }: Facts): read
       {
         device: link.name,
         ifindex,
-        role: config.uplink ? "uplink" : config.kind === "host" ? "probe" : "workload",
+        role: roleOf(config, link),
         clusterNetwork: bySwitch.get(config.switchId)?.clusterNetwork ?? "",
         network: owner?.network ?? "",
         attachment: owner?.id ?? "",
@@ -45,6 +46,12 @@ export function portStatuses({ contexts, workloads, links, ports }: Facts): read
       },
     ];
   });
+}
+
+function roleOf(config: PortConfig, { alias }: Link): PortRole {
+  if (config.uplink) return "uplink";
+  if (isHostAlias(alias)) return "host";
+  return config.kind === "host" ? "probe" : "workload";
 }
 
 export function clusterNetworkStatuses(facts: Facts): readonly ClusterNetworkStatus[] {

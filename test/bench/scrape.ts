@@ -116,6 +116,7 @@ const status: Status = {
   },
   clusterNetworks: [],
   networks: [],
+  hostNetworks: [],
   conditions: [],
 };
 

@@ -145,6 +145,25 @@ export const status: Status = {
   datapath: { kind: "ebpf", rung: "tcx+peer", reason: "" },
   ready: true,
   configGeneration: { desired: 2, applied: 1 },
+  hostNetworks: [
+    {
+      name: "storage",
+      clusterNetwork: "oob",
+      vlan: 200,
+      device: "oob-br.200",
+      mode: "dhcp",
+      underlay: false,
+      mac: "02:00:00:00:02:00",
+      mtu: 1500,
+      addresses: [{ address: "10.200.0.5/24", state: "ready" }],
+      lease: {
+        server: "10.200.0.1",
+        obtainedAt: "2026-01-01T00:00:00.000Z",
+        expiresAt: "2026-01-01T01:00:00.000Z",
+      },
+      ready: true,
+    },
+  ],
   clusterNetworks: [
     {
       name: "oob",

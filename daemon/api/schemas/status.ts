@@ -4,7 +4,13 @@
  */
 import type { PortCounters, VlanCounters } from "../../datapath/datapath.ts";
 import type { ProbeReport } from "../../model/probe.ts";
-import type { ClusterNetworkStatus, MemberStatus, NetworkStatus, Status } from "../../model/status.ts";
+import type {
+  ClusterNetworkStatus,
+  MemberStatus,
+  HostNetworkStatus,
+  NetworkStatus,
+  Status,
+} from "../../model/status.ts";
 import type { Condition } from "../../model/target.ts";
 import type { FdbView, PortView } from "../views.ts";
 import { transactionSchema } from "./transaction.ts";
@@ -82,6 +88,35 @@ const clusterNetworkSchema = {
   } satisfies Members<ClusterNetworkStatus>,
 } as const;
 
+const hostNetworkSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    name: text,
+    clusterNetwork: text,
+    vlan: integer,
+    device: text,
+    mode: { type: "string", enum: ["static", "dhcp"] },
+    underlay: flag,
+    mac: text,
+    mtu: integer,
+    addresses: {
+      type: "array",
+      items: {
+        type: "object",
+        additionalProperties: false,
+        properties: { address: text, state: { type: "string", enum: ["ready", "tentative", "duplicate"] } },
+      },
+    },
+    lease: {
+      type: ["object", "null"],
+      additionalProperties: false,
+      properties: { server: text, obtainedAt: text, expiresAt: text },
+    },
+    ready: flag,
+  } satisfies Members<HostNetworkStatus>,
+} as const;
+
 export const statusSchema = {
   type: "object",
   additionalProperties: false,
@@ -103,6 +138,7 @@ export const statusSchema = {
     },
     clusterNetworks: { type: "array", items: clusterNetworkSchema },
     networks: { type: "array", items: networkSchema },
+    hostNetworks: { type: "array", items: hostNetworkSchema },
     conditions: {
       type: "array",
       items: {
@@ -164,7 +200,7 @@ export const portsSchema = {
         properties: {
           device: text,
           ifindex: integer,
-          role: { type: "string", enum: ["uplink", "probe", "workload"] },
+          role: { type: "string", enum: ["uplink", "probe", "host", "workload"] },
           clusterNetwork: text,
           network: text,
           attachment: text,

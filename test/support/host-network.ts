@@ -1,0 +1,90 @@
+/** Tests of the host's own interfaces: their intent, and stations in VLANs behind the uplink. */
+import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { ExecutionContext } from "ava";
+import type { LabHost } from "../../daemon/demo/lab.ts";
+import { EbpfDatapath } from "../../daemon/datapath/ebpf/ebpf-datapath.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
+import { membership, type PortConfig } from "../../daemon/model/port.ts";
+import type { HostNetworkStatus } from "../../daemon/model/status.ts";
+import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { bpfObjectFile } from "../../daemon/package-files.ts";
+import { removePinRoot } from "../../daemon/pin-root.ts";
+import type { TestHost } from "./test-host.ts";
+
+const run = promisify(execFile);
+
+export const HOST_NETWORK = (name: string, vlan: number, spec: string): string => `
+apiVersion: network.harvesterhci.io/v1beta1
+kind: HostNetworkConfig
+metadata: { name: ${name} }
+spec: { clusterNetwork: oob, vlanID: ${vlan}, ${spec} }
+`;
+/** mode static; the node is this machine */
+export const STATIC = (address: string): string => `mode: static, ips: { ${JSON.stringify(hostname())}: ${address} }`;
+
+export class WireSwitch {
+  readonly #h: TestHost;
+  readonly #datapath: EbpfDatapath;
+
+  private constructor(h: TestHost, datapath: EbpfDatapath) {
+    this.#h = h;
+    this.#datapath = datapath;
+  }
+
+  /** What the far end of the uplink hangs on: a switch of ours in the wire's namespace, with these VLANs tagged. */
+  static async build(t: ExecutionContext, h: TestHost, vlans: readonly number[]): Promise<WireSwitch> {
+    const kernel = nativeKernel();
+    const pinRoot = join(h.directory, "wire-bpf");
+    await mkdir(pinRoot, { recursive: true, mode: 0o700 });
+    kernel.mountBpffs(pinRoot);
+    const { namespace } = h.wire;
+    const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
+    t.teardown(async () => {
+      await datapath.destroy();
+      removePinRoot(kernel, pinRoot);
+    });
+    const trunk = await namespace.link({ name: "nic0" });
+    if (!trunk) throw new Error("the wire has no nic0");
+    await datapath.setPort(
+      trunk.ifindex,
+      port(membership({ mode: "trunk", tagged: VlanSet.from(vlans), native: 0 }, 1)),
+    );
+    return new WireSwitch(h, datapath);
+  }
+
+  /** A station in a namespace of its own, on an access port. */
+  async station(name: string, vlan: number, ...addresses: readonly string[]): Promise<LabHost> {
+    const host = await this.#h.lab.host(name);
+    const cable = await this.#h.lab.cable({ host: this.#h.wire, interface: name }, { host, interface: "eth0" });
+    for (const text of addresses) {
+      const [address = "", length] = text.split("/");
+      await host.namespace.addAddress({ ifindex: cable.b, address, prefixLength: Number(length), noDad: true });
+    }
+    await this.#datapath.setPort(cable.a, port(membership({ mode: "access", vlan }, 1)));
+    return host;
+  }
+}
+
+function port(vlans: Pick<PortConfig, "pvid" | "allowed" | "untagged">): PortConfig {
+  const flags = { uplink: false, isolated: false, learn: true, flood: true, peer: true };
+  return { datapath: "ebpf", kind: "veth", switchId: 0, ...vlans, mtu: 1500, ...flags, fdbLimit: 0 };
+}
+
+/** one echo from the host */
+export async function pings(from: { readonly path: string }, address: string): Promise<boolean> {
+  const ping = ["ping", "-n", "-q", "-c", "1", "-W", "1", address];
+  return await run("nsenter", [`--net=${from.path}`, ...ping]).then(
+    () => true,
+    () => false,
+  );
+}
+
+export async function hostNetwork(h: TestHost, name: string): Promise<HostNetworkStatus> {
+  const found = (await h.status()).hostNetworks.find((one) => one.name === name);
+  if (!found) throw new Error(`no host network ${name}`);
+  return found;
+}
