@@ -15,11 +15,12 @@ import { change } from "./rows/change.ts";
 import { cni } from "./rows/cni.ts";
 import { rest, scrape, start } from "./rows/daemon.ts";
 import { flood, push, unicast } from "./rows/packets.ts";
+import { service } from "./rows/service.ts";
 import { tcp } from "./rows/tcp.ts";
 import { removeLeavings, Scope } from "./scope.ts";
 import { formatTable } from "./table.ts";
 
-const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni, start, rest, scrape, change];
+const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni, start, rest, scrape, change, service];
 
 type Outcome = {
   readonly name: string;

@@ -7,7 +7,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import type { ExecutionContext } from "ava";
 import { type ProgramResult, runProgram } from "../../daemon/demo/run-program.ts";
 import { CLUSTER_NETWORK, UPLINK } from "./test-host.ts";
 import { PATIENCE, until } from "./until.ts";
@@ -69,7 +68,7 @@ export class Machine {
   #leader = 0;
   #boots = 0;
 
-  static async boot(t: ExecutionContext): Promise<Machine> {
+  static async boot(t: { teardown(end: () => Promise<void>): void }): Promise<Machine> {
     const self = new Machine();
     // A runner that dies takes the script along, and the script the machine.
     const args = ["--mount", "--propagation", "private", "setpriv", "--pdeathsig", "TERM", "sh", SCRIPT];
