@@ -12,6 +12,7 @@ import type { CniReply, CniRequest } from "./attach/cni-request.ts";
 import { DeleteQueue } from "./attach/delete-queue.ts";
 import { currentEpoch } from "./attach/epoch.ts";
 import { RecordFiles } from "./state/record-files.ts";
+import { ContainerEnds } from "./attach/workload-ends.ts";
 import { Records } from "./attach/records.ts";
 import type { Datapath } from "./datapath/datapath.ts";
 import { PortwrightError } from "./errors.ts";
@@ -122,7 +123,10 @@ export class Daemon implements Backend {
     });
     const { meters, registry } = this.#metrics;
     countKernelWrites(registry, namespace);
+    const records = new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log);
     this.#reconciler = new Reconciler({
+      ends: new ContainerEnds({ records, kernel, host: namespace }),
+      onAsk: (cause) => this.#watch.ask(cause),
       bonding: features.bonding,
       switching: {
         ...{ datapath: settings.datapath, vlanFiltering: features.vlanFiltering },
@@ -158,7 +162,7 @@ export class Daemon implements Backend {
     this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
     this.#attach = new AttachService({
       portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
-      records: new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log),
+      records,
       deleteQueue: new DeleteQueue(join(settings.stateDirectory, "deletes")),
       kernel,
       host: { handle, link: (ref) => namespace.link(ref) },

@@ -89,6 +89,11 @@ export const errorTable = {
   FORBIDDEN: { status: 403, cni: 999, help: "Call as root." },
   HOST_REFUSED: { status: 403, cni: 999, help: "Call by 127.0.0.1, [::1] or localhost." },
   NOT_FOUND: { status: 404, cni: 999, help: "GET /openapi.json lists what there is." },
+  WORKLOAD_UNREACHABLE: {
+    status: 500,
+    cni: 999,
+    help: "Set the MTU of the workload's interface by hand, or detach and attach it.",
+  },
   // changes of intent
   TRANSACTION_PENDING: { status: 409, cni: 999, help: "See GET /v1/transaction: confirm it or roll it back first." },
   TRANSACTION_NONE: { status: 409, cni: 999, help: "See GET /v1/transaction; portwright apply begins a change." },

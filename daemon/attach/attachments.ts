@@ -101,6 +101,7 @@ export class Attachments {
       const ready = withAddressing(reached, addressing);
       await Promise.all([records.putReady(ready), announced]);
       const attachment = records.get(id)?.attachment ?? ready.attachment;
+      portMaker.made(attachment);
       return { attachment, port, bridge: await bridge, addressing };
     } catch (error) {
       await this.#rollBack(reached, undo);
@@ -164,6 +165,7 @@ export class Attachments {
         netnsPath: spec.netnsPath,
         netns: { device: `${spec.netns.device}`, inode: `${spec.netns.inode}` },
         ...spec.port,
+        mtuAsked: spec.port.mtu,
         // Known before it exists: whoever undoes after a crash finds the port by it.
         hostInterface: hostInterfaceName(id),
         hostIfindex: 0,

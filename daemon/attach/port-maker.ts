@@ -39,6 +39,8 @@ export interface MadePort {
 export interface PortMaker {
   /** veth into the namespace, both ends up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. */
   make(request: PortRequest): Promise<MadePort>;
+  /** Its record is complete: from now on its MTU follows the network's. */
+  made(attachment: Attachment): void;
   /** Resolves when the interface is gone from the container. Harmless if it is gone already. */
   unmake(attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">): Promise<void>;
   /** differences between the attachment and the kernel, each a sentence; empty if none */

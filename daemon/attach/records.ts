@@ -41,7 +41,10 @@ export function decodeRecord(text: string): AttachmentRecord {
   // Parsing and writing keep the order of keys, so the text is what was summed.
   if (file.checksum !== checksum(JSON.stringify(file.record))) throw corrupt("its checksum does not match");
   const record = file.record as unknown as AttachmentRecord; // by the checksum, encodeRecord wrote it
-  return { ...record, attachment: { ...record.attachment, vlans: decodeVlans(file.record.attachment) } };
+  const { attachment } = record;
+  // Before there was mtuAsked every interface kept the MTU of its attach: one that was asked for does.
+  const { mtuAsked = attachment.mtu } = attachment as Partial<Attachment>;
+  return { ...record, attachment: { ...attachment, mtuAsked, vlans: decodeVlans(file.record.attachment) } };
 }
 
 function decodeVlans(attachment: JsonObject): Attachment["vlans"] {
@@ -149,6 +152,15 @@ export class Records {
       void this.#flushLater(name);
     }
     this.#records.set(ready.attachment.id, ready);
+  }
+
+  /** `mtu`: see Attachment. No fsync: see putPending. Nothing for one that is being made or unmade. */
+  putMtu(id: string, mtu: number): void {
+    const record = this.#records.get(id);
+    if (record?.attachment.state !== "ready") return;
+    const changed = { ...record, attachment: { ...record.attachment, mtu } };
+    this.#files.write(recordFileName(id), encodeRecord(changed));
+    this.#records.set(id, changed);
   }
 
   /** Without fsync: a record that a power cut brings back is of an earlier epoch, and goes at the next start. */

@@ -8,6 +8,12 @@
 /** Names a link: by index wherever one is known, since names move. */
 export type LinkRef = { readonly ifindex: number } | { readonly name: string };
 
+/**
+ * The other end of a veth, wherever it is: `link` and `linkNetnsId` of this end. To be read only: in a message that
+ * changes something IFLA_TARGET_NETNSID says where the device shall go.
+ */
+export type PeerRef = { readonly ifindex: number; readonly netnsId: number };
+
 export type LinkKind = "veth" | "bridge" | "tun" | "vlan" | "bond" | "dummy" | "vxlan" | "vrf" | (string & {});
 
 /** One link as the kernel reports it (RTM_NEWLINK). `kind` is empty for physical devices. */
@@ -321,7 +327,7 @@ export interface Namespace {
   readonly bpf: Bpf;
 
   links(): Promise<readonly Link[]>;
-  link(ref: LinkRef): Promise<Link | null>;
+  link(ref: LinkRef | PeerRef): Promise<Link | null>;
   /** returns the new ifindex. `peerIfindex` is set for veth. */
   createLink(spec: LinkCreate): Promise<{ readonly ifindex: number; readonly peerIfindex: number }>;
   changeLink(ref: LinkRef, settings: LinkSettings): Promise<void>;

@@ -15,6 +15,7 @@ import type {
   NetnsHandle,
   PacketSocket,
   PacketSocketOptions,
+  PeerRef,
   ReceivedFrame,
   Route,
   RouteSpec,
@@ -30,7 +31,7 @@ type Vlans = readonly { first: number; last: number; pvid?: boolean; untagged?: 
 /** The functions that address one entered namespace. */
 export interface NamespaceAddon {
   links(ns: Ns): Promise<Link[]>;
-  link(ns: Ns, ref: LinkRef): Promise<Link | null>;
+  link(ns: Ns, ref: LinkRef | PeerRef): Promise<Link | null>;
   createLink(ns: Ns, spec: LinkCreate): Promise<{ ifindex: number; peerIfindex: number }>;
   changeLink(ns: Ns, ref: LinkRef, settings: LinkSettings): Promise<void>;
   deleteLink(ns: Ns, ref: LinkRef): Promise<boolean>;
@@ -72,7 +73,7 @@ export class NativeNamespace implements Namespace {
     return native(() => this.#addon.links(this.#ns));
   }
 
-  link(ref: LinkRef): Promise<Link | null> {
+  link(ref: LinkRef | PeerRef): Promise<Link | null> {
     return native(() => this.#addon.link(this.#ns, ref));
   }
 

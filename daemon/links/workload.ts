@@ -7,7 +7,8 @@ import { attachmentAlias, type TargetLink } from "../model/target.ts";
 import type { Comparable } from "./settings.ts";
 
 export function workload(
-  attachment: Pick<Attachment, "id" | "hostInterface" | "clusterNetwork" | "network" | "mtu">,
+  attachment: Pick<Attachment, "id" | "hostInterface" | "clusterNetwork" | "network">,
+  mtu: number,
 ): TargetLink {
   const { id, clusterNetwork, network } = attachment;
   return {
@@ -15,7 +16,7 @@ export function workload(
     kind: "workload",
     alias: attachmentAlias(clusterNetwork, network, id),
     up: true,
-    mtu: attachment.mtu,
+    mtu,
     mac: "",
     txQueueLength: -1,
     promiscuous: false,
@@ -25,7 +26,6 @@ export function workload(
   };
 }
 
-/** The MTU belongs to both ends and was set at birth: what the port may send is the switch's to decide. */
 export function workloadSettings(link: TargetLink): Comparable {
-  return { up: link.up, noArp: link.noArp };
+  return { up: link.up, mtu: link.mtu, noArp: link.noArp };
 }

@@ -28,7 +28,10 @@ export interface Attachment {
   readonly isolated: boolean;
   readonly fdbLimit: number;
   readonly mac: string;
+  /** what both ends were given last; 0: the container's end is being changed, or was when the daemon died */
   readonly mtu: number;
+  /** asked for by the client; 0: that of the cluster network, whatever it becomes */
+  readonly mtuAsked: number;
   readonly hostInterface: string;
   readonly hostIfindex: number;
   readonly ips: readonly AttachmentIp[];
@@ -46,5 +49,19 @@ export interface Attachment {
 /** What the switch needs to know of an attachment; known before its port is made. */
 export type Workload = Pick<
   Attachment,
-  "id" | "clusterNetwork" | "network" | "hostInterface" | "vlans" | "isolated" | "fdbLimit" | "mtu" | "state"
+  | "id"
+  | "clusterNetwork"
+  | "network"
+  | "hostInterface"
+  | "vlans"
+  | "isolated"
+  | "fdbLimit"
+  | "mtu"
+  | "mtuAsked"
+  | "state"
 >;
+
+/** MTU of both ends: what was asked for, as far as the network carries it; else the network's. */
+export function workloadMtu({ mtuAsked }: Pick<Workload, "mtuAsked">, network: number): number {
+  return mtuAsked === 0 ? network : Math.min(mtuAsked, network);
+}

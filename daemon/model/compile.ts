@@ -41,6 +41,8 @@ export interface CompileInput {
   readonly switchIds: ReadonlyMap<string, number>;
   /** from DHCP servers, by device of the host */
   readonly leases: ReadonlyMap<string, Lease>;
+  /** container ends that did not get an MTU, by attachment */
+  readonly unreached?: ReadonlyMap<string, { readonly mtu: number; readonly message: string }>;
 }
 
 export interface Compiled {
@@ -84,7 +86,10 @@ export function compile(input: CompileInput): Compiled {
     const switchId = switchIds.get(clusterNetwork);
     if (switchId === undefined) {
       say("TOO_MANY_SWITCHES", object, `${clusterNetwork} is one more than the ${MAX_SWITCHES} that a host carries`);
-      for (const attachment of workloads) links.set(attachment.hostInterface, workload(attachment));
+      for (const attachment of workloads) {
+        const { hostInterface } = attachment;
+        links.set(hostInterface, workload(attachment, found.get(hostInterface)?.mtu ?? DEFAULT_MTU));
+      }
       continue;
     }
     if (!clusterNetworks.has(clusterNetwork)) {
@@ -150,7 +155,11 @@ export function compile(input: CompileInput): Compiled {
         say("PORT_UNSUPPORTED", `Attachment/${attachment.id}`, message);
       }
       demand.add(port.config.allowed);
-      links.set(port.linkName, workload(attachment));
+      links.set(port.linkName, withContainerEnd(workload(attachment, port.config.mtu), attachment));
+      if (attachment.mtuAsked > context.mtu) {
+        const message = `MTU ${attachment.mtuAsked} was asked for, and ${clusterNetwork} carries ${context.mtu} now`;
+        say("MTU_TOO_LARGE", `Attachment/${attachment.id}`, message);
+      }
       ports.set(port.linkName, port);
     }
     if (context.uplink !== "") ports.set(context.uplink, compileUplinkPort(demand.vlans, context));
@@ -166,6 +175,14 @@ export function compile(input: CompileInput): Compiled {
       const since = option?.since === undefined ? "" : ` (it came with Linux ${option.since})`;
       say("BOND_OPTION_UNSUPPORTED", `VlanConfig/${name}`, `this kernel has no ${option?.name ?? attribute}${since}`);
     }
+  }
+
+  /** One that is being made has no record to keep the MTU in; one that could not be reached would not be now. */
+  function withContainerEnd(link: TargetLink, { id, mtu, state }: Workload): TargetLink {
+    const missed = input.unreached?.get(id);
+    if (missed?.mtu !== link.mtu) return state === "ready" ? { ...link, containerEnd: { attachment: id, mtu } } : link;
+    say("WORKLOAD_UNREACHABLE", `Attachment/${id}`, `its interface does not get MTU ${link.mtu}: ${missed.message}`);
+    return link;
   }
 
   function isUsable(attachment: Workload): boolean {

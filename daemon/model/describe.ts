@@ -44,6 +44,8 @@ function sentence(step: Step): string {
       return `add address ${addressText(step.address)} to ${step.name}`;
     case "remove-address":
       return `remove address ${addressText(step.address)} from ${step.name}`;
+    case "set-workload-mtu":
+      return `set the MTU of workload ${step.attachment}: ${step.before === 0 ? "unknown" : step.before} -> ${step.after}`;
     case "remove-port":
       return step.linkName === ""
         ? `remove port ${step.before.portId}: its link ${step.before.ifindex} is gone`

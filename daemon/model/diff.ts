@@ -4,7 +4,7 @@
  * 1. NICs that leave get back what was changed for switching (first, so that a crash on the way is seen next time);
  * 2. ports go, then links of ours that nobody wants;
  * 3. links come and change, NIC before bridge before the rest, except that none gets a smaller MTU yet;
- * 4. ports are set;
+ * 4. container ends whose MTU shrinks, ports, container ends whose MTU grows;
  * 5. MTUs shrink, the other way round: nothing may send what the next one cannot carry;
  * 6. NICs come into bonds, then others leave them.
  *
@@ -16,7 +16,7 @@ import { asTarget, isCreated, isOfKind, linkChange } from "../links/link.ts";
 import { releaseNic } from "../links/nic.ts";
 import { addressesToAdd, addressesToRemove, type AddressWorld } from "./addresses.ts";
 import { afterReleases, type BondSteps, bondSteps, releaseAll } from "./diff-bonds.ts";
-import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact } from "./impact.ts";
+import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact, workloadMtuImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
 import { type DatapathKind, samePort } from "./port.ts";
 import { isOurs, type Observed, parseAlias, type Target, type TargetLink } from "./target.ts";
@@ -29,8 +29,10 @@ export function diff(target: Target, observed: Observed): Plan {
     ...addressesToRemove(world.addresses),
     ...linkDeletions(world),
     ...linkChanges(world, "grow"),
+    ...containerEnds(world, "shrink"),
     ...portSettings(world),
     ...addressesToAdd(world.addresses),
+    ...containerEnds(world, "grow"),
     ...linkChanges(world, "shrink").reverse(),
     ...[...world.bonds.values()].flatMap(({ membership }) => membership),
   ];
@@ -200,6 +202,19 @@ function portSettings(world: World): Step[] {
     const before = (link && found.get(place(link.ifindex, port.config.datapath))) ?? null;
     if (before?.attached && samePort(before.config, port.config)) return [];
     return [{ op: "set-port", port, before, impact: portChangeImpact(before, port.config) }];
+  });
+}
+
+/** Ends whose MTU is not known count as larger than what they get. */
+function containerEnds(world: World, phase: "grow" | "shrink"): Step[] {
+  return [...world.target.links.values()].flatMap(({ name, mtu: after, containerEnd }): Step[] => {
+    const link = world.kept(name);
+    if (containerEnd === undefined || link === undefined || !isOurs(link) || containerEnd.mtu === after) return [];
+    const { attachment, mtu: before } = containerEnd;
+    const shrinks = before === 0 || before > after;
+    if (shrinks !== (phase === "shrink")) return [];
+    const impact = workloadMtuImpact(before, after);
+    return [{ op: "set-workload-mtu", name, ifindex: link.ifindex, attachment, before, after, impact }];
   });
 }
 

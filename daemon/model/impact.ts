@@ -32,6 +32,11 @@ export function portChangeImpact(before: ObservedPort | null, after: PortConfig)
   return after.mtu < was.mtu ? "blip" : "none";
 }
 
+/** What was sent before the workload learned of a smaller MTU does not arrive. */
+export function workloadMtuImpact(before: number, after: number): Impact {
+  return before > after ? "blip" : "none";
+}
+
 export function portRemoveImpact(port: ObservedPort, linkIsThere: boolean): Impact {
   return linkIsThere && port.attached && port.config.kind !== "host" ? "outage" : "none";
 }

@@ -1,6 +1,6 @@
 /** The plan that undoes a plan. Pure. What cannot be undone (a workload's link that was deleted) is left out. */
 import type { Plan, Step } from "./plan.ts";
-import { portChangeImpact, portRemoveImpact, linkDeleteImpact } from "./impact.ts";
+import { portChangeImpact, portRemoveImpact, linkDeleteImpact, workloadMtuImpact } from "./impact.ts";
 import { samePort } from "./port.ts";
 import type { ObservedPort } from "./target.ts";
 
@@ -44,6 +44,11 @@ function undo(step: Step): Step[] {
       const now: ObservedPort = { ...before, config: port.config, attached: true };
       const impact = portChangeImpact(now, before.config);
       return [{ op: "set-port", port: { ...port, config: before.config }, before: now, impact }];
+    }
+    case "set-workload-mtu": {
+      const { before, after } = step;
+      if (before === 0) return [];
+      return [{ ...step, before: after, after: before, impact: workloadMtuImpact(after, before) }];
     }
     case "remove-port": {
       const { before, linkName, clusterNetwork, network } = step;

@@ -57,7 +57,7 @@ class Touched {
   by(step: Step): readonly string[] {
     if (step.impact === "none") return [];
     const device = objectOf(step);
-    const isPort = step.op === "set-port" || step.op === "remove-port";
+    const isPort = step.op === "set-port" || step.op === "remove-port" || step.op === "set-workload-mtu";
     const id = this.#switchOf.get(device);
     const isShared = id !== undefined && !this.#owners.has(device);
     const devices = isShared ? (this.#switches.get(id) ?? []) : isPort || id !== undefined ? [device] : [];

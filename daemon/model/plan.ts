@@ -55,6 +55,17 @@ export type Step =
       readonly impact: Impact;
     }
   | {
+      /** gives the end in the container the MTU of its network; `before` 0: unknown */
+      readonly op: "set-workload-mtu";
+      /** of the host's end */
+      readonly name: string;
+      readonly ifindex: number;
+      readonly attachment: string;
+      readonly before: number;
+      readonly after: number;
+      readonly impact: Impact;
+    }
+  | {
       readonly op: "remove-port";
       readonly before: ObservedPort;
       /** empty: its link is gone */

@@ -2,7 +2,7 @@
  * The ports of a cluster network's switch. Small functions of what they need, so that an attach computes its own port
  * and the uplink's VLANs, and not those of all others. Pure.
  */
-import type { Attachment } from "./attachment.ts";
+import { type Attachment, workloadMtu } from "./attachment.ts";
 import { type DatapathKind, membership, type PortConfig } from "./port.ts";
 import type { Network } from "./resources.ts";
 import { hostLinkNames, probeLinkNames } from "./resources.ts";
@@ -22,7 +22,7 @@ export interface SwitchContext {
 }
 
 export function compilePort(
-  attachment: Pick<Attachment, "id" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtu">,
+  attachment: Pick<Attachment, "id" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtuAsked">,
   context: SwitchContext,
 ): TargetPort {
   return {
@@ -31,7 +31,7 @@ export function compilePort(
       ...plainPort(context),
       kind: "veth",
       ...membership(attachment.vlans, context.nativeVlan),
-      mtu: attachment.mtu || context.mtu,
+      mtu: workloadMtu(attachment, context.mtu),
       isolated: attachment.isolated,
       peer: true,
       // The kernel's bridge has no limit a port: compile says so where one was asked for.

@@ -18,6 +18,8 @@ export interface TargetLink {
   readonly master?: string;
   /** veth only, and only at the end that the pair is created by; the other end is a link of its own */
   readonly peer?: { readonly name: string; readonly mtu: number; readonly mac: string; readonly noArp: boolean };
+  /** workload only: the end in the container. Absent: not to be touched now. `mtu`: what it was given last; 0: unknown */
+  readonly containerEnd?: { readonly attachment: string; readonly mtu: number };
   readonly alias: string;
   readonly up: boolean;
   readonly mtu: number;

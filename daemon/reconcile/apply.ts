@@ -1,4 +1,5 @@
 /** Carries a plan out, step by step. The one place where the plan's words become calls to the kernel. */
+import type { WorkloadEnds } from "../attach/workload-ends.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { LinkRef, Namespace } from "../kernel/kernel.ts";
@@ -13,33 +14,45 @@ export interface StepFailure {
   readonly error: unknown;
 }
 
+const TOGETHER: ReadonlySet<Step["op"]> = new Set(["set-port", "set-workload-mtu"]);
+
+interface Hands {
+  readonly namespace: Namespace;
+  readonly datapath: Datapath;
+  readonly ends: WorkloadEnds;
+  readonly keeper: AddressKeeper;
+}
+
 /** Runs every step; one that fails does not stop those that do not need it. Returns what failed. */
-export async function apply(plan: Plan, namespace: Namespace, datapath: Datapath): Promise<readonly StepFailure[]> {
+export async function apply(
+  plan: Plan,
+  namespace: Namespace,
+  datapath: Datapath,
+  ends: WorkloadEnds,
+): Promise<readonly StepFailure[]> {
   const failures: StepFailure[] = [];
   const keeper = new AddressKeeper(namespace);
   const run = async (step: Step): Promise<void> => {
     try {
-      await perform(step, namespace, datapath, keeper);
+      await perform(step, { namespace, datapath, ends, keeper });
     } catch (error) {
       failures.push({ step, error });
     }
   };
-  // Ports do not depend on one another: hundreds of them are set in one go. Links are ordered (MTU, existence).
-  let ports: Promise<void>[] = [];
+  // Ports do not depend on one another, nor do container ends: hundreds of them are set in one go. Links are ordered
+  // (MTU, existence).
+  const running: Promise<void>[] = [];
+  let before: Step["op"] | null = null;
   for (const step of plan.steps) {
-    if (step.op === "set-port") {
-      ports.push(run(step));
-      continue;
-    }
-    await Promise.all(ports);
-    ports = [];
-    await run(step);
+    if (step.op !== before || !TOGETHER.has(step.op)) await Promise.all(running.splice(0));
+    before = step.op;
+    running.push(run(step));
   }
-  await Promise.all(ports);
+  await Promise.all(running);
   return failures;
 }
 
-async function perform(step: Step, namespace: Namespace, datapath: Datapath, keeper: AddressKeeper): Promise<void> {
+async function perform(step: Step, { namespace, datapath, ends, keeper }: Hands): Promise<void> {
   switch (step.op) {
     case "create-link": {
       const { peerIfindex } = await namespace.createLink(linkCreate(step.link));
@@ -79,6 +92,9 @@ async function perform(step: Step, namespace: Namespace, datapath: Datapath, kee
       await namespace.removeAddress({ ifindex, address, prefixLength }).catch(unless("EADDRNOTAVAIL"));
       return;
     }
+    case "set-workload-mtu":
+      await ends.setMtu(step.attachment, step.after);
+      return;
     case "remove-port":
       try {
         const { ifindex, config } = step.before;

@@ -32,8 +32,8 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
     case "link": {
       const { link } = event;
       const own = find(link.name);
-      if (own) return linkChange(workload(own), link) !== null;
       const wanted = target.links.get(link.name);
+      if (own) return linkChange(wanted?.kind === "workload" ? wanted : workload(own, link.mtu), link) !== null;
       if (wanted && wanted.kind !== "workload") {
         if (unfinished || linkChange(wanted, link) !== null) return true;
         return wanted.kind === "member" && link.master !== indexOf(wanted.master ?? "");

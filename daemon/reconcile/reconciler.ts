@@ -3,6 +3,7 @@
  * the kernel reports that something moved, and now and then in case it did not. An attach does not wait for that round:
  * it makes its own port and has the uplink's VLANs refreshed.
  */
+import type { WorkloadEnds } from "../attach/workload-ends.ts";
 import { Limiter } from "../async/limiter.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
@@ -46,6 +47,9 @@ export interface ReconcilerOptions {
   readonly datapath: Datapath;
   readonly log: Log;
   readonly meters: ReconcileMeters;
+  readonly ends: WorkloadEnds;
+  /** to be asked for a round that can wait a moment */
+  readonly onAsk?: (cause: string) => void;
   readonly onConditions?: (conditions: readonly Condition[]) => void;
 }
 
@@ -73,6 +77,8 @@ export class Reconciler implements WorkloadPortsHost {
   /** VLANs that the registered workloads use, by cluster network */
   readonly #demands = new Map<string, VlanDemand>();
   #intent: Intent = NO_INTENT;
+  /** container ends that did not get an MTU: not tried again before something else happens */
+  readonly #unreached = new Map<string, { readonly mtu: number; readonly message: string }>();
   #generation = { desired: 0, applied: 0 };
   #last: Round | null = null;
 
@@ -117,7 +123,10 @@ export class Reconciler implements WorkloadPortsHost {
 
   /** One round. A plan without steps writes nothing. */
   reconcile(cause: string): Promise<Round> {
-    return this.#mutex.run(() => this.#round(cause));
+    return this.#mutex.run(() => {
+      if (cause !== "verify") this.#unreached.clear();
+      return this.#round(cause);
+    });
   }
 
   /** What setIntent() would do now; nothing is changed. */
@@ -141,6 +150,10 @@ export class Reconciler implements WorkloadPortsHost {
     const vlans = this.#vlansOf(workload);
     this.#counted.set(workload.id, vlans);
     demand.add(vlans);
+  }
+
+  ask(cause: string): void {
+    this.#options.onAsk?.(cause);
   }
 
   unregister(id: string): void {
@@ -190,6 +203,7 @@ export class Reconciler implements WorkloadPortsHost {
       switching: this.#options.switching,
       leases: this.#options.leases(),
       switchIds: observedSwitchIds(observation),
+      unreached: this.#unreached,
     });
     return { observation, compiled, plan: diff(compiled.target, observation) };
   }
@@ -199,7 +213,9 @@ export class Reconciler implements WorkloadPortsHost {
     const begun = performance.now();
     const { desired } = this.#generation;
     const { compiled, plan } = preview ?? (await this.#preview(this.#intent));
-    const failures = await apply(plan, namespace, datapath);
+    const all = await apply(plan, namespace, datapath, this.#options.ends);
+    const failures = all.filter(({ step }) => step.op !== "set-workload-mtu");
+    this.#noteContainerEnds(plan, all);
     for (const { step, error } of failures) log.error({ step: describe(step), err: error }, "a step failed");
     if (plan.steps.length > 0) {
       log.info({ cause, steps: plan.steps.slice(0, 50).map(describe), count: plan.steps.length }, "reconciled");
@@ -219,6 +235,23 @@ export class Reconciler implements WorkloadPortsHost {
     if (failures.length === 0) this.#generation = { ...this.#generation, applied: desired };
     this.#options.onConditions?.(this.conditions);
     return this.#last;
+  }
+
+  /** A workload that cannot be reached is a condition of its own: the rest of the host does not go back for it. */
+  #noteContainerEnds(plan: Plan, failures: readonly StepFailure[]): void {
+    const failed = new Map(failures.map(({ step, error }) => [step, error]));
+    for (const step of plan.steps) {
+      if (step.op !== "set-workload-mtu") continue;
+      const { attachment, after: mtu } = step;
+      if (failed.has(step)) {
+        const message = messageOf(failed.get(step));
+        this.#unreached.set(attachment, { mtu, message });
+        this.#options.log.warn({ attachment, mtu, message }, "the MTU of a workload cannot be changed");
+      } else {
+        const workload = this.#workloads.get(attachment);
+        if (workload) this.#workloads.set(attachment, { ...workload, mtu });
+      }
+    }
   }
 
   /** The native VLAN that a port without a tag means is the intent's, also before the first round. */

@@ -7,7 +7,7 @@ import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Link, Namespace } from "../kernel/kernel.ts";
-import type { Attachment, Workload } from "../model/attachment.ts";
+import { type Attachment, type Workload, workloadMtu } from "../model/attachment.ts";
 import { samePort } from "../model/port.ts";
 import { compilePort, type SwitchContext } from "../model/ports.ts";
 import { attachmentAlias, isOurs } from "../model/target.ts";
@@ -20,6 +20,8 @@ export interface WorkloadPortsHost {
   register(workload: Workload): void;
   /** the uplink keeps its VLANs for a while: the next workload may well want the same */
   unregister(id: string): void;
+  /** a round, soon */
+  ask(cause: string): void;
   /** the uplink carries what the registered workloads need */
   refreshUplink(clusterNetwork: string): Promise<void>;
 }
@@ -46,7 +48,7 @@ export class WorkloadPorts implements PortMaker {
     }
     const name = hostInterfaceName(request.id);
     const mac = request.mac || workloadMac(request.id);
-    const workload: Workload = { ...request, hostInterface: name, mtu, state: "pending" };
+    const workload: Workload = { ...request, hostInterface: name, mtu, mtuAsked: request.mtu, state: "pending" };
     this.#host.register(workload);
     let created: { ifindex: number; peerIfindex: number };
     try {
@@ -65,13 +67,19 @@ export class WorkloadPorts implements PortMaker {
         this.#bringUp(request, peerIfindex),
       ]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
-      this.#host.register({ ...workload, state: "ready" });
       const hostMac = results[0].status === "fulfilled" ? results[0].value : "";
       return { hostInterface: name, hostIfindex: ifindex, hostMac, containerIfindex: peerIfindex, mac, mtu };
     } catch (error) {
       await this.unmake({ ...request, hostInterface: name, hostIfindex: ifindex });
       throw error;
     }
+  }
+
+  made(attachment: Attachment): void {
+    this.#host.register(attachment);
+    // The network's MTU may have changed while addresses were obtained.
+    const { mtu } = this.#host.switchOf(attachment.clusterNetwork);
+    if (workloadMtu(attachment, mtu) !== attachment.mtu) this.#host.ask("attach");
   }
 
   async unmake(attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">): Promise<void> {

@@ -155,6 +155,7 @@ std::optional<Link> GetLink(NetlinkSocket& socket, const LinkRef& ref) {
   auto* info = message.Header<ifinfomsg>();
   info->ifi_index = static_cast<int>(ref.ifindex);
   if (ref.ifindex == 0) message.PutString(IFLA_IFNAME, ref.name);
+  if (ref.netnsid) message.Put32(IFLA_TARGET_NETNSID, static_cast<uint32_t>(*ref.netnsid));  // since 4.20
   std::optional<Link> link;
   try {
     socket.Request(message, [&](const nlmsghdr* nlh) {

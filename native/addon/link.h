@@ -30,10 +30,12 @@ struct Link {
   LinkStats stats;
 };
 
-// A link by index, or by name where no index is known.
+// A link by index, or by name where no index is known. With the id of another namespace: there, and to be read only. In
+// a message that changes something IFLA_TARGET_NETNSID says where the device shall go (do_setlink).
 struct LinkRef {
   uint32_t ifindex = 0;
   std::string name;
+  std::optional<int32_t> netnsid = std::nullopt;
   std::string Text() const { return name.empty() ? "ifindex " + std::to_string(ifindex) : name; }
 };
 

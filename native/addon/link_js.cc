@@ -87,6 +87,25 @@ LinkCreate CreateFromJs(const Napi::Object& o) {
   return create;
 }
 
+LinkRef RefFromJs(const Napi::Object& o) {
+  LinkRef ref;
+  if (auto ifindex = OptU32(o, "ifindex", INT32_MAX)) {
+    if (*ifindex == 0) throw KernelError(EINVAL, "argument", "ifindex", "an interface index is at least 1");
+    ref.ifindex = *ifindex;
+  } else {
+    ref.name = CheckLinkName(NeedString(o, "name"));
+  }
+  return ref;
+}
+
+// A link that is only looked at may be in another namespace.
+LinkRef ReadableFromJs(const Napi::Value& value) {
+  Napi::Object o = ToObject(value, "link");
+  LinkRef ref = RefFromJs(o);
+  if (auto netnsid = OptU32(o, "netnsId", INT32_MAX)) ref.netnsid = static_cast<int32_t>(*netnsid);
+  return ref;
+}
+
 // links(ns)
 Napi::Value Links(const Napi::CallbackInfo& info) {
   return ListOnSocket<Link>(info, DumpLinks, LinkToJs);
@@ -94,7 +113,7 @@ Napi::Value Links(const Napi::CallbackInfo& info) {
 
 // link(ns, ref)
 Napi::Value GetOne(const Napi::CallbackInfo& info) {
-  LinkRef ref = LinkRefFromJs(info[1]);
+  LinkRef ref = ReadableFromJs(info[1]);
   return OnSocket<std::optional<Link>>(
       info, [ref](NetlinkSocket& socket) { return GetLink(socket, ref); },
       [](Napi::Env env, std::optional<Link>& link) { return link ? LinkToJs(env, *link) : env.Null(); });
@@ -129,14 +148,9 @@ Napi::Value Change(const Napi::CallbackInfo& info) {
 
 LinkRef LinkRefFromJs(const Napi::Value& value) {
   Napi::Object o = ToObject(value, "link");
-  LinkRef ref;
-  if (auto ifindex = OptU32(o, "ifindex", INT32_MAX)) {
-    if (*ifindex == 0) throw KernelError(EINVAL, "argument", "ifindex", "an interface index is at least 1");
-    ref.ifindex = *ifindex;
-  } else {
-    ref.name = CheckLinkName(NeedString(o, "name"));
-  }
-  return ref;
+  if (OptU32(o, "netnsId"))
+    throw KernelError(EINVAL, "argument", "netnsId", "in another namespace a link is only read");
+  return RefFromJs(o);
 }
 
 Napi::Value LinkToJs(Napi::Env env, const Link& link) {

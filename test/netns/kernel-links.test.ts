@@ -309,3 +309,19 @@ test("500 links are dumped whole while others come and go", async (t) => {
     await churn;
   }
 });
+
+test("a veth's peer is read by the id of its namespace, and changed only in its own", async (t) => {
+  const [near, far] = [await makeLab(t), await makeLab(t)];
+  const peer = { name: "inner", netns: far.handle, mtu: 1400 };
+  const { ifindex, peerIfindex } = await near.ns.createLink({ kind: "veth", name: "outer", mtu: 1600, peer });
+  const outer = await near.ns.link({ ifindex });
+  t.is(outer?.link, peerIfindex);
+  const ref = { ifindex: peerIfindex, netnsId: outer?.linkNetnsId ?? -1 };
+  await far.ns.changeLink({ ifindex: peerIfindex }, { name: "renamed" });
+  t.like(await near.ns.link(ref), { ifindex: peerIfindex, name: "renamed", mtu: 1400, link: ifindex });
+  t.is(await near.ns.link({ ...ref, ifindex: 4242 }), null);
+  // Sent to the kernel it would move a device of this namespace over there.
+  await t.throwsAsync(near.ns.changeLink(ref, { mtu: 1300 }), { code: "EINVAL" });
+  await t.throwsAsync(near.ns.deleteLink(ref), { code: "EINVAL" });
+  t.is((await far.ns.link({ ifindex: peerIfindex }))?.mtu, 1400);
+});

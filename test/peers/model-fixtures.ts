@@ -86,6 +86,7 @@ export function attachment(
     fdbLimit: 0,
     mac: "02:00:00:00:01:00",
     mtu: 1500,
+    mtuAsked: 0,
     hostInterface: `pw${id}`,
     hostIfindex: 0,
     ips: [],

@@ -118,6 +118,8 @@ export function perform(step: Step, state: Observed): Observed {
       const port: ObservedPort = { ifindex, portId, config: step.port.config, attached: true };
       return { ...state, ports: before ? ports.map((p) => (p === before ? port : p)) : [...ports, port] };
     }
+    case "set-workload-mtu":
+      return state; // not of this namespace
     case "remove-port": {
       const ifindex = step.before.ifindex || find(step.linkName, 0).ifindex;
       return { ...state, ports: ports.filter((p) => p.ifindex !== ifindex) };

@@ -120,6 +120,7 @@ export class FakeHost {
       await this.onStep("made");
       return made;
     },
+    made: () => {},
     unmake: async ({ id }) => {
       await this.onStep("unmake");
       const port = this.ports.get(id);

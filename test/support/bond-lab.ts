@@ -71,7 +71,7 @@ export async function planFor(lab: BondLab, intent: Intent): Promise<Plan & Pick
 }
 
 export async function carryOut(lab: BondLab, plan: Plan): Promise<readonly StepFailure[]> {
-  return await apply(plan, lab.host.ns, {} as Datapath);
+  return await apply(plan, lab.host.ns, {} as Datapath, { setMtu: async () => {} });
 }
 
 /** Throws the first failure. */

@@ -85,7 +85,7 @@ export async function life(bed: Bed, death: Death, armed = false): Promise<Life 
   const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
   const reconciler = new Reconciler({
     ...{ namespace, datapath, log: silent, meters, bonding },
-    ...{ switching: EBPF, leases: () => new Map() },
+    ...{ switching: EBPF, leases: () => new Map(), ends: { setMtu: async () => {} } },
   });
   const causes: string[] = [];
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });

@@ -244,6 +244,7 @@ export function attachment(request: AttachRequest): Attachment {
     fdbLimit: 0,
     mac: request.mac || "02:00:00:00:00:01",
     mtu: 1500,
+    mtuAsked: 0,
     hostInterface: "pwveth1",
     hostIfindex: 7,
     ips: [{ address: "10.0.0.2", prefixLength: 24 }],

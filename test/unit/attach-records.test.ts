@@ -52,6 +52,7 @@ function record(
       fdbLimit: 0,
       mac: "02:00:00:00:00:01",
       mtu: 1500,
+      mtuAsked: 0,
       hostInterface: "pw1",
       hostIfindex: 7,
       ips: [{ address: "10.0.0.2", prefixLength: 24 }],
@@ -194,4 +195,24 @@ test("a record with an address is flushed before it counts, one without right af
   t.deepEqual(done, ["durable", "flushed"]);
   records.remove("c/eth1");
   await new Files(path).flush(recordFileName("c/eth1"));
+});
+
+test("a record from before MTUs were followed keeps the MTU of its attach", (t) => {
+  const { mtuAsked: _, ...attachment } = record("c/eth0").attachment;
+  const old = { ...record("c/eth0"), attachment: { ...attachment, mtu: 1400 } } as AttachmentRecord;
+  t.is(decodeRecord(encodeRecord(old)).attachment.mtuAsked, 1400);
+  t.is(decodeRecord(encodeRecord(record("c/eth0"))).attachment.mtuAsked, 0);
+});
+
+test("the MTU of an attachment is noted while it is ready, and of no other", async (t) => {
+  const path = directory(t);
+  const records = new Records(new RecordFiles(path), log);
+  records.putPending(record("c/eth0"));
+  records.putMtu("c/eth0", 9000);
+  t.is(records.get("c/eth0")?.attachment.mtu, 1500);
+  await records.putReady(record("c/eth0"));
+  records.putMtu("c/eth0", 9000);
+  records.putMtu("other/eth0", 9000);
+  t.is(new Records(new RecordFiles(path), log).get("c/eth0")?.attachment.mtu, 9000);
+  t.is(records.all().length, 1);
 });

@@ -73,7 +73,7 @@ test("the uplink carries only VLANs in demand, the native one untagged and only 
 });
 
 test("a workload's port is delivered to its peer, with its policy and its own MTU", (t) => {
-  const a = attachment("a", "oob", { mode: "access", vlan: 200 }, { isolated: true, fdbLimit: 4, mtu: 1400 });
+  const a = attachment("a", "oob", { mode: "access", vlan: 200 }, { isolated: true, fdbLimit: 4, mtuAsked: 1400 });
   const { target } = compile(input({ intent: oob(), links: [nic0, workloadLink(5, a)], attachments: [a] }));
   t.like(target.ports.get("pwa"), { role: "workload", owner: "a", network: "net", clusterNetwork: "oob" });
   t.like(target.ports.get("pwa")?.config, {
@@ -85,6 +85,31 @@ test("a workload's port is delivered to its peer, with its policy and its own MT
     kind: "veth",
   });
   t.is(target.links.get("pwa")?.kind, "workload");
+});
+
+test("a workload has the network's MTU, or what it asked for as far as the network carries it", (t) => {
+  const a = attachment("a", "oob", { mode: "access", vlan: 200 });
+  const b = attachment("b", "oob", { mode: "access", vlan: 200 }, { mtuAsked: 4000, mtu: 4000 });
+  const links = [nic0, workloadLink(5, a), workloadLink(6, b)];
+  const at = (mtu: number) => compile(input({ intent: oob({ mtu }), links, attachments: [a, b] }));
+  const large = at(9000);
+  t.deepEqual([large.target.links.get("pwa")?.mtu, large.target.ports.get("pwa")?.config.mtu], [9000, 9000]);
+  t.deepEqual([large.target.links.get("pwb")?.mtu, large.target.ports.get("pwb")?.config.mtu], [4000, 4000]);
+  t.deepEqual(codes(large), []);
+  const small = at(1400);
+  t.deepEqual([small.target.links.get("pwb")?.mtu, small.target.ports.get("pwb")?.config.mtu], [1400, 1400]);
+  t.deepEqual(codes(small), ["Attachment/b MTU_TOO_LARGE"]);
+});
+
+test("a container's end that did not get an MTU is a condition, until another is wanted", (t) => {
+  const a = attachment("a", "oob", { mode: "access", vlan: 200 });
+  const unreached = new Map([["a", { mtu: 9000, message: "no way" }]]);
+  const at = (mtu: number) =>
+    compile(input({ intent: oob({ mtu }), links: [nic0, workloadLink(5, a)], attachments: [a], unreached }));
+  t.deepEqual(codes(at(9000)), ["Attachment/a WORKLOAD_UNREACHABLE"]);
+  t.is(at(9000).target.links.get("pwa")?.containerEnd, undefined);
+  t.deepEqual(codes(at(1400)), []);
+  t.deepEqual(at(1400).target.links.get("pwa")?.containerEnd, { attachment: "a", mtu: 1500 });
 });
 
 test("a workload whose link is gone is a condition, unless it is being made or unmade", (t) => {

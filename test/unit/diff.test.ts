@@ -47,7 +47,9 @@ const wish: fc.Arbitrary<Wish> = fc
     mtus: fc.array(fc.constantFrom(0, 1400, 9000), { minLength: 3, maxLength: 3 }),
     natives: fc.array(fc.constantFrom(1, 100), { minLength: 3, maxLength: 3 }),
     networks: fc.array(fc.tuple(fc.constantFrom(...names), fc.constantFrom(0, 1, 100, 200), fc.boolean())),
-    workloads: fc.uniqueArray(fc.tuple(homeOf, vlans), { selector: ([id]) => id }),
+    workloads: fc.uniqueArray(fc.tuple(homeOf, vlans, fc.constantFrom(0, 1400, 9000), fc.constantFrom(0, 1400, 1500)), {
+      selector: ([id]) => id,
+    }),
   })
   .map((w) => {
     const at = (name: string): number => names.indexOf(name);
@@ -64,7 +66,7 @@ const wish: fc.Arbitrary<Wish> = fc
       .map(([cn, vlan, probed], i) => network(`n${i}`, cn, vlan, probed));
     return {
       intent: intent(w.clusterNetworks, configs, networks),
-      attachments: w.workloads.map(([id, v]) => attachment(id, homes[id], v)),
+      attachments: w.workloads.map(([id, v, mtuAsked, mtu]) => attachment(id, homes[id], v, { mtuAsked, mtu })),
     };
   });
 
@@ -93,6 +95,12 @@ const machine: fc.Arbitrary<Observed> = fc
 
 function compiled(of: Wish, observed: Observed, switchIds = observedSwitchIds(observed)): Compiled {
   return compile(input({ ...of, links: observed.links, ports: observed.ports, switchIds }));
+}
+
+/** What the records say when a plan is carried out. */
+function recorded(of: Wish, { steps }: Plan): Wish {
+  const mtus = new Map(steps.flatMap((s) => (s.op === "set-workload-mtu" ? [[s.attachment, s.after] as const] : [])));
+  return { ...of, attachments: of.attachments.map((a) => ({ ...a, mtu: mtus.get(a.id) ?? a.mtu })) };
 }
 
 function reached(of: Wish, observed: Observed): Observed {
@@ -150,15 +158,15 @@ test("a plan carried out leaves nothing to do, from any state and after any drif
       for (const [step, of] of [first, first, second].entries()) {
         if (step === 1) state = drifted(state);
         const { target, switchIds } = compiled(of, state);
-        state = simulate(diff(target, state), state);
-        t.is(describePlan(diff(target, state)), "nothing to do");
+        const plan = diff(target, state);
+        state = simulate(plan, state);
         const there = new Map(state.links.map((l) => [l.name, l.ifindex]));
         t.true([...target.links.keys()].every((name) => there.has(name)));
         t.deepEqual(
           state.ports.map((p) => p.ifindex).sort((x, y) => x - y),
           [...target.ports.keys()].map((name) => there.get(name) ?? 0).sort((x, y) => x - y),
         );
-        t.is(describePlan(diff(compiled(of, state, switchIds).target, state)), "nothing to do");
+        t.is(describePlan(diff(compiled(recorded(of, plan), state, switchIds).target, state)), "nothing to do");
       }
     }),
     runs,
@@ -214,7 +222,6 @@ test("at every moment of a plan, no link of a cluster network sends what its NIC
         const mtu = (name: string): number => o.links.find((l) => l.name === name)?.mtu ?? Number.POSITIVE_INFINITY;
         const wrong = [...target.links.values()].filter(
           (l) =>
-            l.kind !== "workload" &&
             l.kind !== "nic" &&
             o.links.some((x) => x.name === l.name) &&
             mtu(l.name) > mtu(nicOf.get(l.clusterNetwork) ?? ""),
@@ -303,18 +310,35 @@ test("MTU grows from the NIC on, and shrinks towards it", (t) => {
     "change oob-br: MTU 1500 -> 9000",
     "change oob-pp: MTU 1500 -> 9000",
     "change oob-pi: MTU 1500 -> 9000",
+    "change pww: MTU 1500 -> 9000",
     "change port oob-pp: MTU 1500 -> 9000",
+    "change port pww: MTU 1500 -> 9000",
     "change port nic0: MTU 1500 -> 9000",
+    "set the MTU of workload w: 1500 -> 9000",
   ]);
   const large = simulate(grow, small);
-  t.deepEqual(lines(diff(compiled({ intent: oob(), attachments: [w] }, large).target, large)), [
+  const { attachments } = recorded({ intent: oob(), attachments: [w] }, grow);
+  t.deepEqual(lines(diff(compiled({ intent: oob(), attachments }, large).target, large)), [
+    "set the MTU of workload w: 9000 -> 1500 [blip]",
     "change port oob-pp: MTU 9000 -> 1500 [blip]",
+    "change port pww: MTU 9000 -> 1500 [blip]",
     "change port nic0: MTU 9000 -> 1500 [blip]",
+    "change pww: MTU 9000 -> 1500",
     "change oob-pi: MTU 9000 -> 1500",
     "change oob-pp: MTU 9000 -> 1500",
     "change oob-br: MTU 9000 -> 1500",
     "change nic0: MTU 9000 -> 1500 [blip]",
   ]);
+});
+
+test("a container's end is set when its record says another MTU, or none; never while the record is not complete", (t) => {
+  const state = reached({ intent: oob(), attachments: [w] }, bare);
+  const stepsFor = (more: Partial<Attachment>) =>
+    lines(diff(compiled({ intent: oob(), attachments: [{ ...w, ...more }] }, state).target, state));
+  t.deepEqual(stepsFor({}), []);
+  t.deepEqual(stepsFor({ mtu: 0 }), ["set the MTU of workload w: unknown -> 1500"]);
+  t.deepEqual(stepsFor({ mtu: 1400 }), ["set the MTU of workload w: 1400 -> 1500"]);
+  t.deepEqual(stepsFor({ mtu: 1400, state: "pending" }), []);
 });
 
 test("a cluster network that leaves: NIC released, ports and links removed, the orphaned workload's link too", (t) => {
