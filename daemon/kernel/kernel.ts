@@ -8,10 +8,7 @@
 /** Names a link: by index wherever one is known, since names move. */
 export type LinkRef = { readonly ifindex: number } | { readonly name: string };
 
-/**
- * The other end of a veth, wherever it is: `link` and `linkNetnsId` of this end. To be read only: in a message that
- * changes something IFLA_TARGET_NETNSID says where the device shall go.
- */
+/** The other end of a veth: `link` and `linkNetnsId` of this one. To be read only: in a change that id moves the device. */
 export type PeerRef = { readonly ifindex: number; readonly netnsId: number };
 
 export type LinkKind = "veth" | "bridge" | "tun" | "vlan" | "bond" | "dummy" | "vxlan" | "vrf" | (string & {});
