@@ -63,8 +63,8 @@ done
 cat > "$root/etc/systemd/system/hardware.service" << 'UNIT'
 [Unit]
 DefaultDependencies=no
-Before=sysinit.target network-pre.target
-After=systemd-tmpfiles-setup.service
+Before=systemd-tmpfiles-setup.service sysinit.target network-pre.target
+After=local-fs.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
