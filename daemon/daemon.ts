@@ -17,6 +17,7 @@ import { Records } from "./attach/records.ts";
 import type { Datapath } from "./datapath/datapath.ts";
 import { PortwrightError } from "./errors.ts";
 import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
+import { HostDhcp } from "./host-dhcp.ts";
 import { hostKey } from "./host-key.ts";
 import { HostWatch } from "./host-watch.ts";
 import { IntentControl } from "./intent-control.ts";
@@ -53,6 +54,7 @@ export class Daemon implements Backend {
   readonly #metrics: Metrics;
   readonly #control: IntentControl;
   readonly #upkeep: Upkeep;
+  readonly #dhcp: HostDhcp;
   readonly #listeners = new Set<(event: PortwrightEvent) => void>();
   readonly #startedAt = new Date().toISOString();
   /** URL of the HTTP listener, once it is there */
@@ -132,7 +134,7 @@ export class Daemon implements Backend {
         ...{ datapath: settings.datapath, vlanFiltering: features.vlanFiltering },
         hostKey: hostKey(settings.nodeName),
       },
-      leases: () => new Map(),
+      leases: () => this.#dhcp.leases,
       namespace,
       datapath,
       log,
@@ -159,6 +161,7 @@ export class Daemon implements Backend {
       onLink: (type, device) => this.#emit({ type, time: now(), device }),
       onRound: () => this.#afterRound(),
     });
+    this.#dhcp = new HostDhcp(settings, handle, log, () => this.#watch.ask("lease"));
     this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
     this.#attach = new AttachService({
       portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
@@ -317,7 +320,7 @@ export class Daemon implements Backend {
       workloads: [...this.#reconciler.workloads.values()],
       ...observed,
       target: this.#reconciler.last?.compiled.target ?? null,
-      leases: new Map(),
+      leases: this.#dhcp.leases,
       probes: this.#prober.reports(),
       conditions: this.#allConditions(),
     };
@@ -337,6 +340,7 @@ export class Daemon implements Backend {
 
   async #afterRound(): Promise<void> {
     const links = await this.#namespace.links();
+    this.#dhcp.follow(this.#reconciler.intent, links);
     const contexts = this.#reconciler.last?.compiled.contexts ?? new Map();
     this.#prober.setTargets(
       probeTargets(this.#reconciler.intent.networks.values(), contexts, links, (name) => this.#watch.hasCarrier(name)),
@@ -349,6 +353,7 @@ export class Daemon implements Backend {
     await this.#control.close();
     await this.#prober.close();
     await this.#watch.close();
+    await this.#dhcp.close();
   }
 
   #tellConditions(conditions: readonly Condition[]): void {

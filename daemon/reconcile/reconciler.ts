@@ -65,7 +65,7 @@ export interface Round extends Omit<Preview, "observation"> {
 }
 
 /** Rounds that carry a decision out; all others put right what drifted. */
-const DELIBERATE: ReadonlySet<string> = new Set(["intent", "verify"]);
+const DELIBERATE: ReadonlySet<string> = new Set(["intent", "verify", "lease"]);
 
 export class Reconciler implements WorkloadPortsHost {
   readonly #options: ReconcilerOptions;

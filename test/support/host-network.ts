@@ -1,6 +1,6 @@
 /** Tests of the host's own interfaces: their intent, and stations in VLANs behind the uplink. */
-import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { execFile, spawn } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -87,4 +87,44 @@ export async function hostNetwork(h: TestHost, name: string): Promise<HostNetwor
   const found = (await h.status()).hostNetworks.find((one) => one.name === name);
   if (!found) throw new Error(`no host network ${name}`);
   return found;
+}
+
+/** BusyBox's DHCP server on a station; it ends with the test, or when told. */
+export async function dhcpServer(
+  t: ExecutionContext,
+  station: LabHost,
+  directory: string,
+  options: { readonly first: string; readonly last: string; readonly lease: number },
+): Promise<{ readonly log: () => string; stop(): Promise<void> }> {
+  const configuration = join(directory, `udhcpd-${station.name}.conf`);
+  const leases = join(directory, `udhcpd-${station.name}.leases`);
+  await writeFile(leases, "");
+  await writeFile(
+    configuration,
+    [
+      `start ${options.first}`,
+      `end ${options.last}`,
+      "interface eth0",
+      `lease_file ${leases}`,
+      `pidfile ${join(directory, `udhcpd-${station.name}.pid`)}`,
+      "option subnet 255.255.255.0",
+      "option router 10.100.0.1",
+      "option dns 10.100.0.1",
+      "min_lease 10",
+      `option lease ${options.lease}`,
+      "",
+    ].join("\n"),
+  );
+  const args = [`--net=${station.path}`, "setpriv", "--pdeathsig", "KILL", "busybox", "udhcpd", "-f", configuration];
+  const child = spawn("nsenter", args, { stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  const gone = new Promise<void>((resolve) => child.on("exit", () => resolve()));
+  const stop = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await gone;
+  };
+  t.teardown(stop);
+  return { log: () => text, stop };
 }
