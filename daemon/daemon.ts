@@ -15,14 +15,13 @@ import { RecordFiles } from "./state/record-files.ts";
 import { ContainerEnds } from "./attach/workload-ends.ts";
 import { Records } from "./attach/records.ts";
 import type { Datapath } from "./datapath/datapath.ts";
-import { PortwrightError } from "./errors.ts";
-import { type KernelFeatures, kernelFeatures } from "./kernel/features.ts";
+import { type DirectoryLock, lockOrRefuse } from "./directory-lock.ts";
+import { askFeatures, type KernelFeatures } from "./kernel/features.ts";
 import { HostDhcp } from "./host-dhcp.ts";
 import { hostKey } from "./host-key.ts";
 import { HostWatch } from "./host-watch.ts";
 import { IntentControl } from "./intent-control.ts";
 import { type FoundIntent, IntentSources } from "./intent-sources.ts";
-import { isKernelError } from "./kernel/kernel-error.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
 import type { PortStatus, Status } from "./model/status.ts";
@@ -46,7 +45,7 @@ export class Daemon implements Backend {
   readonly #handle: NetnsHandle;
   readonly #namespace: Namespace;
   readonly #datapath: Datapath;
-  readonly #locks: readonly Lock[];
+  readonly #locks: readonly DirectoryLock[];
   readonly #reconciler: Reconciler;
   readonly #attach: AttachService;
   readonly #prober: Prober;
@@ -104,7 +103,7 @@ export class Daemon implements Backend {
     handle: NetnsHandle,
     namespace: Namespace,
     datapath: Datapath,
-    locks: readonly Lock[],
+    locks: readonly DirectoryLock[],
   ) {
     this.#settings = settings;
     this.#log = log;
@@ -368,27 +367,6 @@ export class Daemon implements Backend {
 
   #emit(event: PortwrightEvent): void {
     for (const listener of this.#listeners) listener(event);
-  }
-}
-
-/** By a thread of its own: a question that the kernel refuses is none of the writes that are counted. */
-async function askFeatures(kernel: Kernel, handle: NetnsHandle): Promise<KernelFeatures> {
-  const namespace = await kernel.enter(handle);
-  try {
-    return await kernelFeatures(namespace);
-  } finally {
-    await namespace.close();
-  }
-}
-
-type Lock = ReturnType<Kernel["lockDirectory"]>;
-
-function lockOrRefuse(kernel: Kernel, directory: string): Lock {
-  try {
-    return kernel.lockDirectory(directory);
-  } catch (error) {
-    if (!isKernelError(error, "EAGAIN")) throw error;
-    throw new PortwrightError("DAEMON_RUNNING", `another daemon works with ${directory}`, { cause: error });
   }
 }
 

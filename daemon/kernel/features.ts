@@ -1,6 +1,6 @@
 /** What this kernel can do, found out by asking for what it must refuse: nothing is made. */
 import { isKernelError } from "./kernel-error.ts";
-import type { LinkKind, Namespace } from "./kernel.ts";
+import type { Kernel, LinkKind, Namespace, NetnsHandle } from "./kernel.ts";
 
 export interface KernelFeatures {
   readonly bonding: boolean;
@@ -11,6 +11,16 @@ export interface KernelFeatures {
 /** Once a start: a kernel that has a module loads it on this occasion, and keeps it. */
 export async function kernelFeatures(namespace: Pick<Namespace, "createLink">): Promise<KernelFeatures> {
   return { bonding: await hasLinkKind(namespace, "bond"), vlanFiltering: await hasVlanFiltering(namespace) };
+}
+
+/** By a thread of its own: a question that the kernel refuses is none of the writes that are counted. */
+export async function askFeatures(kernel: Kernel, handle: NetnsHandle): Promise<KernelFeatures> {
+  const namespace = await kernel.enter(handle);
+  try {
+    return await kernelFeatures(namespace);
+  } finally {
+    await namespace.close();
+  }
 }
 
 /** A group address, which no link can have. */

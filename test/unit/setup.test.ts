@@ -89,7 +89,6 @@ test("tests need more packages than a run", (t) => {
       "procps",
       "systemd-container",
       "qemu-system-x86",
-      "busybox-static",
       "kmod",
       "xz-utils",
       "clang-format-19",
