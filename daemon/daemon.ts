@@ -130,7 +130,7 @@ export class Daemon implements Backend {
       onAsk: (cause) => this.#watch.ask(cause),
       bonding: features.bonding,
       switching: {
-        ...{ datapath: settings.datapath, vlanFiltering: features.vlanFiltering },
+        ...{ datapath: settings.datapath, ...features },
         hostKey: hostKey(settings.nodeName),
       },
       leases: () => this.#dhcp.leases,

@@ -6,11 +6,17 @@ export interface KernelFeatures {
   readonly bonding: boolean;
   /** bridges filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING) */
   readonly vlanFiltering: boolean;
+  /** 802.1Q devices (CONFIG_VLAN_8021Q) */
+  readonly vlanLinks: boolean;
 }
 
 /** Once a start: a kernel that has a module loads it on this occasion, and keeps it. */
 export async function kernelFeatures(namespace: Pick<Namespace, "createLink">): Promise<KernelFeatures> {
-  return { bonding: await hasLinkKind(namespace, "bond"), vlanFiltering: await hasVlanFiltering(namespace) };
+  return {
+    bonding: await hasLinkKind(namespace, "bond"),
+    vlanFiltering: await hasVlanFiltering(namespace),
+    vlanLinks: await hasLinkKind(namespace, "vlan"),
+  };
 }
 
 /** By a thread of its own: a question that the kernel refuses is none of the writes that are counted. */

@@ -6,6 +6,7 @@ import { bridgeSettings, createBridge, settableBridgeData } from "./bridge.ts";
 import { nicSettings } from "./nic.ts";
 import { type Comparable, observedSettings, type SettingsChange, settingsChange } from "./settings.ts";
 import { createVeth, vethPeerSettings, vethSettings } from "./veth.ts";
+import { createVlan, vlanSettings } from "./vlan.ts";
 import { workloadSettings } from "./workload.ts";
 
 interface KindOfLink {
@@ -21,6 +22,7 @@ interface KindOfLink {
 const kinds: Readonly<Record<TargetLink["kind"], KindOfLink>> = {
   bond: { change: bondChange, create: createBond, kernelKind: "bond" },
   bridge: { change: compared(bridgeSettings), create: createBridge, kernelKind: "bridge" },
+  vlan: { change: compared(vlanSettings), create: createVlan, kernelKind: "vlan" },
   veth: { change: compared(vethSettings), create: createVeth, peer: vethPeerSettings, kernelKind: "veth" },
   nic: { change: compared(nicSettings) },
   member: { change: compared(memberSettings) },
@@ -58,8 +60,11 @@ export function linkChange(link: TargetLink, observed: Link): SettingsChange | n
   return kinds[link.kind].change(link, observed);
 }
 
-/** A link of ours as the target that would make it again; null for a workload's, whose other end is not ours to make. */
-export function asTarget(observed: Link, peer: Link | undefined, clusterNetwork: string): TargetLink | null {
+/**
+ * A link of ours as the target that would make it again; null for a workload's, whose other end is not ours to make.
+ * `other`: the other end of a veth, the lower device of a VLAN.
+ */
+export function asTarget(observed: Link, other: Link | undefined, clusterNetwork: string): TargetLink | null {
   const found = observedSettings(observed);
   const common = {
     ...found,
@@ -76,8 +81,12 @@ export function asTarget(observed: Link, peer: Link | undefined, clusterNetwork:
     const { promiscuous } = found;
     return { ...common, kind: "bond", mac: observed.mac, promiscuous, data: settableBondData(observed.data) };
   }
-  if (observed.kind !== "veth" || peer === undefined) return null;
-  const { noArp, mac } = { ...observedSettings(peer) };
-  const other = { name: peer.name, mtu: peer.mtu, mac: noArp ? "" : mac, noArp };
-  return { ...common, kind: "veth", mac: found.noArp ? "" : observed.mac, data: {}, peer: other };
+  if (other === undefined) return null;
+  if (observed.kind === "vlan") {
+    return { ...common, kind: "vlan", lower: other.name, data: { id: Number(found.data["id"]) } };
+  }
+  if (observed.kind !== "veth") return null;
+  const { noArp, mac } = observedSettings(other);
+  const peer = { name: other.name, mtu: other.mtu, mac: noArp ? "" : mac, noArp };
+  return { ...common, kind: "veth", mac: found.noArp ? "" : observed.mac, data: {}, peer };
 }

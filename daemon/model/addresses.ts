@@ -49,18 +49,24 @@ export function addressesToAdd({ wanted, observed, kept, isMade }: AddressWorld)
   });
 }
 
-/** Those that carry our mark, on links of ours that stay, and that nobody wants. */
+/**
+ * Those that carry our mark, on links of ours, and that nobody wants; also on links that go: a plan names what is lost,
+ * and the way back what is to come again.
+ */
 export function addressesToRemove({ wanted, observed, kept, links }: AddressWorld): Step[] {
   const byIndex = new Map(links.map((link) => [link.ifindex, link]));
   return observed.flatMap(({ ifindex, protocol, address, prefixLength }): Step[] => {
     const link = byIndex.get(ifindex);
-    if (protocol !== ADDRESS_MARK || link === undefined || !isOurs(link) || kept(link.name) !== link) return [];
-    if (wanted.get(link.name)?.some((one) => isSameAddress(one, { address, prefixLength }))) return [];
+    if (protocol !== ADDRESS_MARK || link === undefined || !isOurs(link)) return [];
+    const isWanted = wanted.get(link.name)?.some((one) => isSameAddress(one, { address, prefixLength })) ?? false;
+    const stays = kept(link.name) === link;
+    if (isWanted && stays) return [];
     return [
       {
         op: "remove-address",
         name: link.name,
-        ifindex,
+        // One that goes has another index when it comes again: the way back finds it by name.
+        ifindex: stays ? ifindex : 0,
         address: { address, prefixLength, owner: "" },
         impact: "outage",
       },

@@ -9,9 +9,16 @@ import { workload } from "../links/workload.ts";
 import type { Workload } from "./attachment.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
 import type { TargetAddress } from "./addresses.ts";
-import { compileHostNetwork, hostVlans } from "./host-networks.ts";
+import { bridgedVlans, compileHostNetworks, hostVlans } from "./host-networks.ts";
 import type { Lease } from "./lease.ts";
-import { compilePort, compileProbePort, compileUplinkPort, probedVlans, type SwitchContext } from "./ports.ts";
+import {
+  compileBridgePort,
+  compilePort,
+  compileProbePort,
+  compileUplinkPort,
+  probedVlans,
+  type SwitchContext,
+} from "./ports.ts";
 import {
   bondName,
   bridgeName,
@@ -139,14 +146,15 @@ export function compile(input: CompileInput): Compiled {
       }
     }
     demand.add(hostVlans(hostNetworkConfigs.values(), clusterNetwork));
-    for (const config of hostNetworkConfigs.values()) {
-      if (config.clusterNetwork !== clusterNetwork) continue;
-      const parts = compileHostNetwork(config, { ...input, hostKey: input.switching.hostKey, context, free, say });
-      if (parts === null) continue;
-      for (const link of parts.links) links.set(link.name, link);
-      ports.set(parts.port.linkName, parts.port);
-      addresses.set(parts.device, parts.addresses);
+    const hasBridge = links.has(bridgeName(clusterNetwork));
+    const world = { switching: input.switching, leases: input.leases, context, hasBridge, free, say };
+    for (const part of compileHostNetworks(hostNetworkConfigs.values(), world)) {
+      for (const link of part.links) links.set(link.name, link);
+      if (part.port) ports.set(part.port.linkName, part.port);
+      addresses.set(part.device, part.addresses);
     }
+    const bridged = bridgedVlans(hostNetworkConfigs.values(), world);
+    if (!bridged.isEmpty) ports.set(bridgeName(clusterNetwork), compileBridgePort(bridged, context));
     for (const attachment of workloads) {
       if (!isUsable(attachment)) continue;
       const port = compilePort(attachment, context);

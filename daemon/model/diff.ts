@@ -88,6 +88,11 @@ class World {
   #stays(link: Link): boolean {
     const wanted = this.target.links.get(link.name);
     if (wanted === undefined || !isOfKind(wanted, link)) return false;
+    if (wanted.kind === "vlan") {
+      const lower = this.byName.get(wanted.lower ?? "");
+      const isOnIt = lower !== undefined && link.link === lower.ifindex && link.data["id"] === wanted.data["id"];
+      return isOnIt && (!isOurs(lower) || this.#stays(lower));
+    }
     if (wanted.kind !== "veth") return true;
     // A pair stays whole or goes whole.
     const peer = this.peerOf(link);
@@ -132,7 +137,8 @@ function linkDeletions(world: World): Step[] {
     if (gone.has(link.ifindex)) continue;
     const peer = world.peerOf(link);
     if (peer !== undefined) gone.add(peer.ifindex);
-    const before = asTarget(link, peer, parseAlias(link.alias)?.clusterNetwork ?? "");
+    const other = link.kind === "vlan" ? world.byIndex.get(link.link) : peer;
+    const before = asTarget(link, other, parseAlias(link.alias)?.clusterNetwork ?? "");
     const impact = linkDeleteImpact(before);
     if (link.kind === "bond") steps.push(...releaseAll(link, world.observed.links));
     steps.push({ op: "delete-link", name: link.name, ifindex: link.ifindex, before, impact });
@@ -145,6 +151,7 @@ const RANK: Readonly<Record<TargetLink["kind"], number>> = {
   member: 0,
   bond: 1,
   bridge: 2,
+  vlan: 3,
   veth: 3,
   workload: 4,
 };

@@ -1,18 +1,21 @@
 /** Interfaces of the host itself in VLANs of its switches: their links, ports and addresses. Pure. */
 import type { ErrorCode } from "../errors.ts";
 import { hostPair } from "../links/veth.ts";
+import { hostVlan } from "../links/vlan.ts";
 import type { TargetAddress } from "./addresses.ts";
 import type { Lease } from "./lease.ts";
 import { derivedMac } from "./mac.ts";
 import { compileHostPort, type SwitchContext } from "./ports.ts";
 import { type HostNetworkConfig, hostLinkNames } from "./resources.ts";
+import type { Switching } from "./switching.ts";
 import type { TargetLink, TargetPort } from "./target.ts";
 import { VlanSet } from "./vlan-set.ts";
 
 export interface HostNetworkWorld {
   readonly context: SwitchContext;
-  /** that MAC addresses are derived from: no two hosts have the same */
-  readonly hostKey: string;
+  readonly switching: Switching;
+  /** the bridge's name is ours to have */
+  readonly hasBridge: boolean;
   /** by device; in force now */
   readonly leases: ReadonlyMap<string, Lease>;
   /** may a link of ours have this name? Says so if not. */
@@ -22,32 +25,60 @@ export interface HostNetworkWorld {
 
 export interface HostNetworkParts {
   readonly links: readonly TargetLink[];
-  readonly port: TargetPort;
+  /** null: the bridge's own, which all of them share */
+  readonly port: TargetPort | null;
   readonly device: string;
   readonly addresses: readonly TargetAddress[];
 }
 
-/** null: its names are taken */
-export function compileHostNetwork(config: HostNetworkConfig, world: HostNetworkWorld): HostNetworkParts | null {
-  const { context, free, hostKey, leases, say } = world;
-  const { clusterNetwork, vlan } = config;
+/** Of one cluster network; those whose names are taken are left out, and said. */
+export function compileHostNetworks(
+  configs: Iterable<HostNetworkConfig>,
+  world: HostNetworkWorld,
+): readonly HostNetworkParts[] {
+  return [...configs].flatMap((config): HostNetworkParts[] => {
+    const { clusterNetwork, vlan } = config;
+    const { context, free } = world;
+    if (clusterNetwork !== context.clusterNetwork) return [];
+    const names = hostLinkNames(clusterNetwork, vlan);
+    const addresses = addressesOf(config, names.device, world);
+    const object = hostNetworkObject(config);
+    const { device } = names;
+    if (isBridged(config, world)) {
+      if (!world.hasBridge || !free(device, object)) return [];
+      return [{ links: [hostVlan(clusterNetwork, vlan, context.mtu)], port: null, device, addresses }];
+    }
+    const isFree = [names.port, device].map((name) => free(name, object)).every(Boolean);
+    if (!isFree) return [];
+    const mac = config.hardwareAddress || derivedMac(`${world.switching.hostKey} ${device}`);
+    const pair = hostPair(clusterNetwork, vlan, context.mtu, mac);
+    return [{ links: [pair.port, pair.device], port: compileHostPort(vlan, context), device, addresses }];
+  });
+}
+
+/** VLANs in which the bridge itself has to be, for the host's devices on it. */
+export function bridgedVlans(configs: Iterable<HostNetworkConfig>, world: HostNetworkWorld): VlanSet {
+  const bridged = [...configs].filter((config) => isBridged(config, world));
+  return world.hasBridge ? hostVlans(bridged, world.context.clusterNetwork) : VlanSet.empty;
+}
+
+/** An 8021q device has the bridge's MAC, and there is one only where the kernel's bridge switches. */
+function isBridged(config: HostNetworkConfig, { context, switching }: HostNetworkWorld): boolean {
+  return context.datapath === "bridge" && switching.vlanLinks && config.hardwareAddress === "";
+}
+
+function addressesOf(
+  config: HostNetworkConfig,
+  device: string,
+  { leases, say }: HostNetworkWorld,
+): readonly TargetAddress[] {
   const object = hostNetworkObject(config);
-  const names = hostLinkNames(clusterNetwork, vlan);
-  const isFree = [names.port, names.device].map((name) => free(name, object)).every(Boolean);
-  if (!isFree) return null;
-  const mac = config.hardwareAddress || derivedMac(`${hostKey} ${names.device}`);
-  const pair = hostPair(clusterNetwork, vlan, context.mtu, mac);
-  const lease = config.dhcp ? leases.get(names.device) : undefined;
+  const lease = config.dhcp ? leases.get(device) : undefined;
   if (config.dhcp && lease === undefined) {
-    say("DHCP_NO_LEASE", object, `${names.device} has no address: no DHCP server has given one in VLAN ${vlan}`);
+    say("DHCP_NO_LEASE", object, `${device} has no address: no DHCP server has given one in VLAN ${config.vlan}`);
   }
   const given = lease === undefined ? config.addresses : [lease];
-  return {
-    links: [pair.port, pair.device],
-    port: compileHostPort(vlan, context),
-    device: names.device,
-    addresses: given.map(({ address, prefixLength }) => ({ address, prefixLength, owner: object })),
-  };
+  return given.map(({ address, prefixLength }) => ({ address, prefixLength, owner: object }));
 }
 
 /** As conditions name it. */

@@ -5,7 +5,7 @@
 import { type Attachment, workloadMtu } from "./attachment.ts";
 import { type DatapathKind, membership, type PortConfig } from "./port.ts";
 import type { Network } from "./resources.ts";
-import { hostLinkNames, probeLinkNames } from "./resources.ts";
+import { bridgeName, hostLinkNames, probeLinkNames } from "./resources.ts";
 import type { TargetPort } from "./target.ts";
 import { VlanSet } from "./vlan-set.ts";
 
@@ -81,6 +81,18 @@ export function compileHostPort(vlan: number, context: SwitchContext): TargetPor
   return {
     linkName: hostLinkNames(context.clusterNetwork, vlan).port,
     config: { ...plainPort(context), kind: "veth", ...membership({ mode: "access", vlan }, context.nativeVlan) },
+    clusterNetwork: context.clusterNetwork,
+    network: "",
+    role: "host",
+    owner: "",
+  };
+}
+
+/** The bridge itself, which the host's VLAN devices are on: in their VLANs, tagged. */
+export function compileBridgePort(vlans: VlanSet, context: SwitchContext): TargetPort {
+  return {
+    linkName: bridgeName(context.clusterNetwork),
+    config: { ...plainPort(context), kind: "host", pvid: 0, allowed: vlans, untagged: VlanSet.empty },
     clusterNetwork: context.clusterNetwork,
     network: "",
     role: "host",

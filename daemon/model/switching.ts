@@ -6,6 +6,8 @@ export interface Switching {
   readonly datapath: DatapathKind;
   /** the kernel's bridge can filter VLANs */
   readonly vlanFiltering: boolean;
+  /** the kernel has 802.1Q devices (CONFIG_VLAN_8021Q) */
+  readonly vlanLinks: boolean;
   /** tells this host from all others, always the same: derived MACs are made of it */
   readonly hostKey: string;
 }

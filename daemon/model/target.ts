@@ -13,7 +13,9 @@ export interface TargetLink {
    * "nic": exists already, is never created or deleted. "member": a NIC in a bond of ours. "workload": the host's end of a workload's veth; the attach path
    * creates it, and a plan deletes it only when no attachment has it.
    */
-  readonly kind: "bond" | "bridge" | "veth" | "nic" | "member" | "workload";
+  readonly kind: "bond" | "bridge" | "vlan" | "veth" | "nic" | "member" | "workload";
+  /** vlan only: name of the link that it is on */
+  readonly lower?: string;
   /** member only: name of its bond */
   readonly master?: string;
   /** veth only, and only at the end that the pair is created by; the other end is a link of its own */

@@ -55,7 +55,9 @@ export async function apply(
 async function perform(step: Step, { namespace, datapath, ends, keeper }: Hands): Promise<void> {
   switch (step.op) {
     case "create-link": {
-      const { peerIfindex } = await namespace.createLink(linkCreate(step.link));
+      const { lower } = step.link;
+      const on = lower === undefined ? {} : { link: await indexOf({ name: lower, ifindex: 0 }, namespace) };
+      const { peerIfindex } = await namespace.createLink({ ...linkCreate(step.link), ...on });
       const peer = peerSettings(step.link);
       if (peer) await namespace.changeLink({ ifindex: peerIfindex }, peer);
       return;

@@ -48,9 +48,9 @@ export function portStatuses({ contexts, workloads, links, ports }: Facts): read
   });
 }
 
-function roleOf(config: PortConfig, { alias }: Link): PortRole {
+function roleOf(config: PortConfig, { alias, kind }: Link): PortRole {
   if (config.uplink) return "uplink";
-  if (isHostAlias(alias)) return "host";
+  if (isHostAlias(alias) || kind === "bridge") return "host";
   return config.kind === "host" ? "probe" : "workload";
 }
 

@@ -53,6 +53,28 @@ export function network(name: string, clusterNetwork: string, vlan: number, prob
   };
 }
 
+/** `given`: "dhcp", or a static one */
+export function hostNetwork(
+  clusterNetwork: string,
+  vlan: number,
+  given: string,
+  more: Partial<HostNetworkConfig> = {},
+): HostNetworkConfig {
+  const dhcp = given === "dhcp";
+  return {
+    name: `${clusterNetwork}-${vlan}`,
+    description: "",
+    clusterNetwork,
+    vlan,
+    underlay: false,
+    dhcp,
+    addresses: dhcp ? [] : [{ address: given, prefixLength: given.includes(":") ? 64 : 24 }],
+    hardwareAddress: "",
+    place,
+    ...more,
+  };
+}
+
 export function intent(
   clusterNetworks: readonly string[],
   vlanConfigs: readonly VlanConfig[] = [],
@@ -109,7 +131,7 @@ export function address(ifindex: number, text: string, prefixLength = 24): Addre
   return { ifindex, family: text.includes(":") ? 6 : 4, address: text, prefixLength, scope: 0, flags: 0, protocol: 0 };
 }
 
-export const EBPF: Switching = { datapath: "ebpf", vlanFiltering: false, hostKey: "test" };
+export const EBPF: Switching = { datapath: "ebpf", vlanFiltering: false, vlanLinks: false, hostKey: "test" };
 
 export function input(of: Partial<CompileInput> & Pick<CompileInput, "intent">): CompileInput {
   const none = { attachments: [], links: [], addresses: [], ports: [], switchIds: new Map(), leases: new Map() };

@@ -82,9 +82,17 @@ export function perform(step: Step, state: Observed): Observed {
       const ifindex = Math.max(0, ...links.map((l) => l.ifindex)) + 1;
       const mode = Number(step.link.data["mode"]);
       const data = kind === "bridge" ? BRIDGE_BIRTH : kind === "bond" ? reported(bondBirth(mode)) : {};
-      const born = set(link({ ifindex, name: settings.name, kind, data, maxMtu: 65535 }), settings);
+      const on = step.link.lower === undefined ? {} : { link: find(step.link.lower, 0).ifindex };
+      const born = set(link({ ifindex, name: settings.name, kind, data, maxMtu: 65535, ...on }), settings);
       if (peer === undefined) return { ...state, links: [...links, born] };
-      const other = link({ ifindex: ifindex + 1, name: peer.name, kind, mtu: peer.mtu ?? 1500, link: ifindex });
+      const other = link({
+        ifindex: ifindex + 1,
+        name: peer.name,
+        kind,
+        mtu: peer.mtu ?? 1500,
+        link: ifindex,
+        ...(peer.mac ? { mac: peer.mac } : {}),
+      });
       const settled = set(other, peerSettings(step.link) ?? {});
       return { ...state, links: [...links, { ...born, link: ifindex + 1 }, settled] };
     }
@@ -107,7 +115,9 @@ export function perform(step: Step, state: Observed): Observed {
       if (gone === undefined) return state;
       if (links.some((l) => l.master === gone.ifindex)) throw new Error(`${gone.name} still has members`);
       const both = (l: Link): boolean =>
-        l === gone || (gone.kind === "veth" && gone.linkNetnsId < 0 && l.ifindex === gone.link);
+        l === gone ||
+        (l.kind === "vlan" && l.link === gone.ifindex) ||
+        (gone.kind === "veth" && gone.linkNetnsId < 0 && l.ifindex === gone.link);
       const stays = links.filter((l) => !both(l));
       return { links: stays, ports, addresses: addresses.filter((a) => stays.some((l) => l.ifindex === a.ifindex)) };
     }

@@ -94,7 +94,7 @@ export async function dhcpServer(
   t: ExecutionContext,
   station: LabHost,
   directory: string,
-  options: { readonly first: string; readonly last: string; readonly lease: number },
+  options: { readonly first: string; readonly last: string; readonly lease: number; readonly device?: string },
 ): Promise<{ readonly log: () => string; stop(): Promise<void> }> {
   const configuration = join(directory, `udhcpd-${station.name}.conf`);
   const leases = join(directory, `udhcpd-${station.name}.leases`);
@@ -104,7 +104,7 @@ export async function dhcpServer(
     [
       `start ${options.first}`,
       `end ${options.last}`,
-      "interface eth0",
+      `interface ${options.device ?? "eth0"}`,
       `lease_file ${leases}`,
       `pidfile ${join(directory, `udhcpd-${station.name}.pid`)}`,
       "option subnet 255.255.255.0",

@@ -2,150 +2,16 @@
 import test from "ava";
 import fc from "fast-check";
 import type { Link } from "../../daemon/kernel/kernel.ts";
-import { observedSettings } from "../../daemon/links/settings.ts";
 import type { Attachment } from "../../daemon/model/attachment.ts";
-import { type Compiled, compile } from "../../daemon/model/compile.ts";
 import { describe, describePlan } from "../../daemon/model/describe.ts";
 import { diff } from "../../daemon/model/diff.ts";
 import { inverse } from "../../daemon/model/inverse.ts";
 import type { Plan, Step } from "../../daemon/model/plan.ts";
-import type { PortVlans } from "../../daemon/model/port.ts";
-import type { Intent } from "../../daemon/model/resources.ts";
 import { observedSwitchIds } from "../../daemon/model/switch-ids.ts";
 import { isOurs, type Observed } from "../../daemon/model/target.ts";
-import { VlanSet } from "../../daemon/model/vlan-set.ts";
-import { attachment, input, intent, network, vlanConfig, workloadLink } from "../peers/model-fixtures.ts";
+import { attachment, intent, network, vlanConfig, workloadLink } from "../peers/model-fixtures.ts";
 import { link, perform, simulate } from "../peers/simulate.ts";
-
-// ---- worlds -----------------------------------------------------------------------------------------------------------
-
-interface Wish {
-  readonly intent: Intent;
-  readonly attachments: readonly Attachment[];
-}
-
-const names = ["a", "b", "c"];
-/** A workload's cluster network is for life. */
-const homes = { w1: "a", w2: "a", w3: "b", w4: "c" } as const;
-const homeOf = fc.constantFrom(...(Object.keys(homes) as (keyof typeof homes)[]));
-const nics = ["nic0", "nic1", "nic2", "absent"];
-const vids = fc.constantFrom(1, 2, 100, 101, 4094);
-
-const vlans: fc.Arbitrary<PortVlans> = fc.oneof(
-  vids.map((vlan): PortVlans => ({ mode: "access", vlan })),
-  fc.constant<PortVlans>({ mode: "untagged" }),
-  fc
-    .tuple(fc.array(vids, { minLength: 1 }), fc.constantFrom(0, 1, 100))
-    .map(([tagged, native]): PortVlans => ({ mode: "trunk", tagged: VlanSet.from(tagged), native })),
-);
-
-const wish: fc.Arbitrary<Wish> = fc
-  .record({
-    clusterNetworks: fc.uniqueArray(fc.constantFrom(...names)),
-    uplinks: fc.uniqueArray(fc.constantFrom(...nics), { minLength: 3, maxLength: 3 }),
-    withUplink: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
-    mtus: fc.array(fc.constantFrom(0, 1400, 9000), { minLength: 3, maxLength: 3 }),
-    natives: fc.array(fc.constantFrom(1, 100), { minLength: 3, maxLength: 3 }),
-    networks: fc.array(fc.tuple(fc.constantFrom(...names), fc.constantFrom(0, 1, 100, 200), fc.boolean())),
-    workloads: fc.uniqueArray(fc.tuple(homeOf, vlans, fc.constantFrom(0, 1400, 9000), fc.constantFrom(0, 1400, 1500)), {
-      selector: ([id]) => id,
-    }),
-  })
-  .map((w) => {
-    const at = (name: string): number => names.indexOf(name);
-    const configs = w.clusterNetworks
-      .filter((name) => w.withUplink[at(name)])
-      .map((name) =>
-        vlanConfig(name, [w.uplinks[at(name)] ?? ""], {
-          mtu: w.mtus[at(name)] ?? 0,
-          nativeVlan: w.natives[at(name)] ?? 1,
-        }),
-      );
-    const networks = w.networks
-      .filter(([cn]) => w.clusterNetworks.includes(cn))
-      .map(([cn, vlan, probed], i) => network(`n${i}`, cn, vlan, probed));
-    return {
-      intent: intent(w.clusterNetworks, configs, networks),
-      attachments: w.workloads.map(([id, v, mtuAsked, mtu]) => attachment(id, homes[id], v, { mtuAsked, mtu })),
-    };
-  });
-
-/** The machine before us: three NICs, strangers with names of all kinds, and the workloads' links. */
-const machine: fc.Arbitrary<Observed> = fc
-  .record({
-    mtus: fc.array(fc.constantFrom(1400, 1500, 9000), { minLength: 3, maxLength: 3 }),
-    up: fc.boolean(),
-    promiscuous: fc.boolean(),
-    strangers: fc.uniqueArray(fc.constantFrom("a-br", "b-pp", "c-pi", "docker0", "pww4", "lo")),
-    workloads: fc.uniqueArray(homeOf),
-  })
-  .map((m) => {
-    let ifindex = 1;
-    const next = (): number => ifindex++;
-    const links: Link[] = m.mtus.map((mtu, i) =>
-      link({ ifindex: next(), name: `nic${i}`, mtu, up: m.up, flags: m.promiscuous ? 0x100 : 0 }),
-    );
-    for (const name of m.strangers) links.push(link({ ifindex: next(), name, kind: "bridge", mtu: 1300 }));
-    for (const id of m.workloads) {
-      const made = workloadLink(next(), attachment(id, homes[id], { mode: "untagged" }));
-      if (!links.some((l) => l.name === made.name)) links.push(made);
-    }
-    return { links, ports: [], addresses: [] };
-  });
-
-function compiled(of: Wish, observed: Observed, switchIds = observedSwitchIds(observed)): Compiled {
-  return compile(input({ ...of, links: observed.links, ports: observed.ports, switchIds }));
-}
-
-/** What the records say when a plan is carried out. */
-function recorded(of: Wish, { steps }: Plan): Wish {
-  const mtus = new Map(steps.flatMap((s) => (s.op === "set-workload-mtu" ? [[s.attachment, s.after] as const] : [])));
-  return { ...of, attachments: of.attachments.map((a) => ({ ...a, mtu: mtus.get(a.id) ?? a.mtu })) };
-}
-
-function reached(of: Wish, observed: Observed): Observed {
-  return simulate(diff(compiled(of, observed).target, observed), observed);
-}
-
-/** All that a plan answers for; indexes and the MACs of what we make are the kernel's. */
-function shape(observed: Observed): unknown {
-  const byIndex = new Map(observed.links.map((l) => [l.ifindex, l.name]));
-  const links = observed.links.map((l) => {
-    const { mac, data, ...settings } = observedSettings(l);
-    return { name: l.name, kind: l.kind, ...settings, data: { ...data }, mac: isOurs(l) ? "" : mac };
-  });
-  const ports = observed.ports.map((p) => ({
-    link: byIndex.get(p.ifindex) ?? "",
-    config: { ...p.config, allowed: String(p.config.allowed), untagged: String(p.config.untagged) },
-  }));
-  const by =
-    <T>(key: (x: T) => string) =>
-    (x: T, y: T) =>
-      key(x).localeCompare(key(y));
-  return { links: links.sort(by((l) => l.name)), ports: ports.sort(by((p) => p.link)) };
-}
-
-type Drift = (observed: Observed) => Observed;
-const editOurs = (edit: (l: Link) => Link): Drift => {
-  return (o) => ({ ...o, links: o.links.map((l) => (isOurs(l) ? edit(l) : l)) });
-};
-const drift: fc.Arbitrary<Drift> = fc.constantFrom<Drift>(
-  (o) => o,
-  editOurs((l) => ({ ...l, up: false })),
-  editOurs((l) => ({ ...l, mtu: 1280 })),
-  editOurs((l) => ({ ...l, mtu: 9100 })),
-  editOurs((l) => ({ ...l, flags: 0, data: { ...l.data, stpState: 1 } })),
-  editOurs((l) => (l.name.endsWith("-pi") ? { ...l, name: "stray0" } : l)),
-  editOurs((l) => (l.name.endsWith("-pi") ? { ...l, linkNetnsId: 3 } : l)),
-  (o) => ({ ...o, links: o.links.filter((l) => !l.name.endsWith("-pi")) }),
-  (o) => ({ ...o, links: o.links.filter((l) => !l.name.endsWith("-br")) }),
-  (o) => ({ ...o, links: o.links.filter((l) => !l.name.startsWith("nic")) }),
-  (o) => ({ ...o, links: o.links.filter((l) => !l.name.startsWith("pw")) }),
-  (o) => ({ ...o, links: o.links.map((l) => (l.name.startsWith("nic") ? { ...l, flags: 0, up: false } : l)) }),
-  (o) => ({ ...o, ports: o.ports.map((p) => ({ ...p, attached: false })) }),
-  (o) => ({ ...o, ports: o.ports.slice(1) }),
-  (o) => ({ ...o, ports: o.ports.map((p) => ({ ...p, config: { ...p.config, pvid: 7, mtu: 68 } })) }),
-);
+import { compiled, drift, machine, reached, recorded, shape, wish } from "../peers/worlds.ts";
 
 const runs = { numRuns: 200 };
 
