@@ -133,7 +133,9 @@ function portRemovals(world: World): Step[] {
 function linkDeletions(world: World): Step[] {
   const steps: Step[] = [];
   const gone = new Set<number>();
-  for (const link of world.doomed.values()) {
+  // What stands on another link goes first: it would go with it, and the way back makes the lower one first.
+  const standing = (link: Link): number => (link.kind === "vlan" ? 0 : 1);
+  for (const link of [...world.doomed.values()].sort((a, b) => standing(a) - standing(b))) {
     if (gone.has(link.ifindex)) continue;
     const peer = world.peerOf(link);
     if (peer !== undefined) gone.add(peer.ifindex);
