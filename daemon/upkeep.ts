@@ -60,7 +60,7 @@ export class Upkeep {
     try {
       const ifindexes = await datapath.unhooked();
       if (ifindexes.length === 0) return;
-      log.warn({ ifindexes }, "ports have lost their program");
+      log.warn({ ifindexes }, "ports have lost their place in the switch");
       watch.ask("drift");
     } catch (error) {
       log.error({ error }, "looking for lost programs failed");

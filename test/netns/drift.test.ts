@@ -85,7 +85,7 @@ test("a program that is taken off its hook comes back without any event, is coun
   t.deepEqual(await bpf.queryTcx(ifindex), []);
   await until(async () => (await bpf.queryTcx(ifindex)).length === 1, 5_000);
   await until(async () => (await metric(h, "portwright_drift_repairs_total")) === repairs + 1);
-  t.regex(h.daemon.log, /ports have lost their program/);
+  t.regex(h.daemon.log, /ports have lost their place in the switch/);
   const wire = await tap(t, h.wire, "nic0");
   const inside = await tap(t, pod.host, "eth0");
   await inside.send(frame({ dst: BROADCAST, src: station(1), payload: text("hello") }));

@@ -132,14 +132,16 @@ export class BridgeDatapath implements Datapath {
         `the kernel's bridge cannot have ${link.name} so: ${refused.join(", ")}`,
       );
     }
-    if (ifindex !== bridge.ifindex && link.master !== bridge.ifindex) {
+    const isNew = ifindex !== bridge.ifindex && link.master !== bridge.ifindex;
+    if (isNew) {
       await this.#enslave(link, bridge);
       link = await this.#linkOf(ifindex);
     }
     const settings = portSettings(config, link);
     if (settings !== null) await this.#namespace.changeLink({ ifindex }, settings);
-    // Last: a port without entries passes no frame.
-    const { remove, set } = entryChange(config, membershipOf(await this.#entriesOf(ifindex)));
+    // Last: a port without entries passes no frame, and is born without where there is no default PVID.
+    const isBare = isNew && bridge.data["vlanDefaultPvid"] === 0;
+    const { remove, set } = entryChange(config, membershipOf(isBare ? [] : await this.#entriesOf(ifindex)));
     if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);
     if (set.length > 0) await this.#namespace.setBridgeVlans(ifindex, set);
     this.#known.set(ifindex, config);
