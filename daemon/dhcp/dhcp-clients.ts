@@ -93,17 +93,21 @@ export class DhcpClients {
     const { log, start } = this.#options;
     running.startedAt = this.#now();
     running.hasBegun = false;
+    let last = "";
     const isCurrent = (): boolean => this.#running.get(device) === running;
     running.client = start(device, this.#leases.get(device)?.address ?? "", {
       onLine: (line) => {
         if (isCurrent()) this.#heard(device, running, line);
       },
-      onLog: (line) => log.debug({ device, line }, "DHCP client"),
+      onLog: (line) => {
+        last = line;
+        log.debug({ device, line }, "DHCP client");
+      },
       onEnd: (reason) => {
         running.client = null;
         if (!isCurrent() || this.#closed) return;
         if (this.#now() - running.startedAt > LAST_RETRY) running.delay = FIRST_RETRY;
-        log.warn({ device, reason, again: `in ${running.delay / 1000} s` }, "the DHCP client ended");
+        log.warn({ device, reason, last, again: `in ${running.delay / 1000} s` }, "the DHCP client ended");
         running.retry = setTimeout(() => this.#start(device), running.delay);
         running.delay = Math.min(LAST_RETRY, running.delay * 2);
       },

@@ -32,7 +32,7 @@ export function hostNetworksHere(
       continue;
     }
     const addresses = addressesByNode?.get(host.nodeName) ?? [];
-    if (addressesByNode !== null && addresses.length === 0) {
+    if (addressesByNode?.has(host.nodeName) === false) {
       const message = `HostNetworkConfig ${name} has mode static and no address for this host, ${host.nodeName}`;
       say("INTENT_INVALID", message, at(["spec", "ips"]));
     }

@@ -10,7 +10,7 @@ import { type Check, show } from "../validate.ts";
 /** Before it is known which host this is. */
 export interface HostNetworkDefinition extends Omit<HostNetworkConfig, "addresses"> {
   readonly selector: NodeSelector;
-  /** null: no host needs one */
+  /** null: no host needs one; empty: what is written of the node is faulty, and that was said */
   readonly addressesByNode: ReadonlyMap<string, readonly HostAddress[]> | null;
 }
 
@@ -60,9 +60,10 @@ function readAddresses(
   spec: RawSpec,
   wanted: readonly Family[],
 ): ReadonlyMap<string, readonly HostAddress[]> {
-  const both = spec.ips !== undefined && spec.hostMultiFamilyIPs !== undefined;
-  if (both) check.refuse(["spec", "hostMultiFamilyIPs"], "cannot stand beside ips: one of them has all addresses");
-  const byNode = new Map<string, HostAddress[]>();
+  const twice = spec.ips !== undefined && spec.hostMultiFamilyIPs !== undefined;
+  if (twice) check.refuse(["spec", "hostMultiFamilyIPs"], "cannot stand beside ips: one of them has all addresses");
+  const named = [...Object.keys(spec.ips ?? {}), ...Object.keys(spec.hostMultiFamilyIPs ?? {})];
+  const byNode = new Map<string, HostAddress[]>(named.map((node) => [node, []]));
   for (const family of [4, 6] as const) {
     const all = given(check, spec, family);
     if (!wanted.includes(family)) {
@@ -76,9 +77,13 @@ function readAddresses(
       byNode.set(node, [...(byNode.get(node) ?? []), address]);
     }
   }
-  for (const [node, { length }] of byNode) {
-    if (length === wanted.length) continue;
-    check.refuse(["spec", "hostMultiFamilyIPs", node], "must have an address of each family that ipFamily names");
+  for (const node of byNode.keys()) {
+    const both = spec.hostMultiFamilyIPs?.[node];
+    const has = (family: Family): boolean =>
+      (family === 4 ? (spec.ips?.[node] ?? both?.ipv4) : both?.ipv6) !== undefined;
+    if (wanted.every(has)) continue;
+    const path = ["spec", both === undefined ? "ips" : "hostMultiFamilyIPs", node];
+    check.refuse(path, "must have an address of each family that ipFamily names");
   }
   return byNode;
 }
