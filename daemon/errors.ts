@@ -89,6 +89,16 @@ export const errorTable = {
   FORBIDDEN: { status: 403, cni: 999, help: "Call as root." },
   HOST_REFUSED: { status: 403, cni: 999, help: "Call by 127.0.0.1, [::1] or localhost." },
   NOT_FOUND: { status: 404, cni: 999, help: "GET /openapi.json lists what there is." },
+  ADOPT_ABSENT: {
+    status: 409,
+    cni: 103,
+    help: "Make the bridge, or leave out adopt: then the daemon makes one of its own.",
+  },
+  ADOPTED_HOST_NETWORK: {
+    status: 409,
+    cni: 103,
+    help: "Set the address up where the bridge was set up, or use a cluster network that the daemon made.",
+  },
   WORKLOAD_UNREACHABLE: {
     status: 500,
     cni: 999,

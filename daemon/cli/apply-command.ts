@@ -24,14 +24,19 @@ export async function applyCommand(args: readonly string[], defaultSocket: strin
     ...(values.verify !== undefined && { verify: seconds(values.verify, "--verify") }),
   };
   const answer = await call<ApplyAnswer>(values.socket, { method: "POST", path: "/v1/apply", body });
-  process.stdout.write(values.json ? `${JSON.stringify(answer, null, 2)}\n` : `${told(answer).join("\n")}\n`);
+  process.stdout.write(
+    values.json ? `${JSON.stringify(answer, null, 2)}\n` : `${told(answer, values.confirm === undefined).join("\n")}\n`,
+  );
   return 0;
 }
 
-function told(answer: ApplyAnswer): readonly string[] {
+function told(answer: ApplyAnswer, unasked: boolean): readonly string[] {
   const head =
     answer.last?.result === "unchanged" || answer.steps.length === 0 ? ["Nothing had to be done."] : ["Done:"];
+  const why = unasked ? ["It touches a network that this host may be reached by, so it has to be confirmed."] : [];
   const ending =
-    answer.phase === "waiting" ? transactionLines(answer).slice(1) : [`Kept as generation ${answer.generation}.`];
+    answer.phase === "waiting"
+      ? [...why, ...transactionLines(answer).slice(1)]
+      : [`Kept as generation ${answer.generation}.`];
   return [...head, ...stepLines(answer.steps), ...ending];
 }

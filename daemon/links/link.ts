@@ -1,6 +1,7 @@
 /** The kinds of link behind one table: how each is created, and what is compared. */
 import type { Link, LinkCreate, LinkSettings } from "../kernel/kernel.ts";
 import type { TargetLink } from "../model/target.ts";
+import { adoptedChange } from "./adopted.ts";
 import { bondChange, createBond, memberSettings, settableBondData } from "./bond.ts";
 import { bridgeSettings, createBridge, settableBridgeData } from "./bridge.ts";
 import { nicSettings } from "./nic.ts";
@@ -27,6 +28,7 @@ const kinds: Readonly<Record<TargetLink["kind"], KindOfLink>> = {
   nic: { change: compared(nicSettings) },
   member: { change: compared(memberSettings) },
   workload: { change: compared(workloadSettings) },
+  adopted: { change: adoptedChange },
 };
 
 function compared(settings: (link: TargetLink) => Comparable): KindOfLink["change"] {

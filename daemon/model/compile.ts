@@ -1,12 +1,13 @@
 /** From intent, attachments and what is there to what should be there. Pure: no I/O, no clock. */
 import type { ErrorCode } from "../errors.ts";
-import type { Address, Link } from "../kernel/kernel.ts";
+import type { Address, BridgeVlan, Link } from "../kernel/kernel.ts";
 import { bond, member } from "../links/bond.ts";
 import { bridge } from "../links/bridge.ts";
 import { nic } from "../links/nic.ts";
 import { probePair } from "../links/veth.ts";
 import { workload } from "../links/workload.ts";
 import type { Workload } from "./attachment.ts";
+import { type Adoption, adoptedBond, adoptedUplink, adoption, isBondOf } from "./adoption.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
 import type { TargetAddress } from "./addresses.ts";
 import { bridgedVlans, compileHostNetworks, hostVlans } from "./host-networks.ts";
@@ -30,9 +31,19 @@ import {
 } from "./resources.ts";
 import type { Switching } from "./switching.ts";
 import { assignSwitchIds, MAX_SWITCHES } from "./switch-ids.ts";
-import { type Condition, isOurs, type ObservedPort, type Target, type TargetLink, type TargetPort } from "./target.ts";
+import {
+  type Condition,
+  isAdopted,
+  isOurs,
+  type ObservedPort,
+  type Target,
+  type TargetLink,
+  type TargetPort,
+} from "./target.ts";
 import { chooseUplink } from "./uplink.ts";
 import { VlanDemand } from "./vlan-demand.ts";
+
+const NOWHERE = { file: "", line: 0, column: 0 };
 
 export interface CompileInput {
   readonly intent: Intent;
@@ -48,6 +59,8 @@ export interface CompileInput {
   readonly switchIds: ReadonlyMap<string, number>;
   /** from DHCP servers, by device of the host */
   readonly leases: ReadonlyMap<string, Lease>;
+  /** entries of all bridges, where one is adopted */
+  readonly vlans?: readonly BridgeVlan[];
   /** container ends that did not get an MTU, by attachment */
   readonly unreached?: ReadonlyMap<string, { readonly mtu: number; readonly message: string }>;
 }
@@ -99,14 +112,35 @@ export function compile(input: CompileInput): Compiled {
       }
       continue;
     }
+    const defined = clusterNetworks.get(clusterNetwork);
+    const bridgeThere = found.get(bridgeName(clusterNetwork));
+    // Workloads that are in the bridge stay there.
+    const isLeft = workloads.length > 0 && bridgeThere !== undefined && isAdopted(bridgeThere);
+    const adopting = defined?.adopt === true || isLeft;
+    if (adopting && bridgeThere === undefined) {
+      say("ADOPT_ABSENT", object, `${bridgeName(clusterNetwork)} is not there to be taken over: it is waited for`);
+      for (const one of workloads) links.set(one.hostInterface, workload(one, DEFAULT_MTU));
+      continue;
+    }
     if (!clusterNetworks.has(clusterNetwork)) {
       const message = `${clusterNetwork} is not defined any more, but ${workloads.length} workloads are attached to it: they keep a switch without an uplink`;
       say("INTENT_REFERENCE", object, message);
     }
     const vlanConfig = vlanConfigs.get(clusterNetwork);
-    const chosen = vlanConfig && chooseUplink(vlanConfig, { ...input, inUse, taken });
-    conditions.push(...(chosen?.conditions ?? []));
-    const uplink = chosen?.kind === "bond" && !free(bondName(clusterNetwork), object) ? undefined : chosen;
+    const adopted = adopting
+      ? adoption({
+          ...{ clusterNetwork: defined ?? { name: clusterNetwork, place: NOWHERE }, switchId, vlanConfig, say },
+          ...{ links: input.links, vlans: input.vlans ?? [], canFilter: input.switching.vlanFiltering },
+        })
+      : null;
+    const bondThere = input.links.find((link) => adopted !== null && isBondOf(clusterNetwork, link));
+    // A bond is not put between a bridge that was taken over and its NIC.
+    const keepsNic = adopted !== null && bondThere === undefined;
+    const chosen =
+      vlanConfig && !keepsNic && chooseUplink(vlanConfig, { ...input, inUse, taken, ...(adopted && { adopted }) });
+    conditions.push(...(chosen ? chosen.conditions : []));
+    const isTaken = chosen && chosen.kind === "bond" && adopted === null && !free(bondName(clusterNetwork), object);
+    const uplink = isTaken || !chosen ? undefined : chosen;
     const context: SwitchContext = {
       clusterNetwork,
       switchId,
@@ -114,6 +148,7 @@ export function compile(input: CompileInput): Compiled {
       mtu: uplink?.mtu ?? DEFAULT_MTU,
       nativeVlan: vlanConfig?.uplink.nativeVlan ?? DEFAULT_NATIVE_VLAN,
       uplink: uplink?.kind === "bond" ? bondName(clusterNetwork) : (uplink?.nics[0]?.name ?? ""),
+      ...(adopted && adoptedContext(adopted)),
     };
     const demand = new VlanDemand();
     contexts.set(clusterNetwork, context);
@@ -127,14 +162,20 @@ export function compile(input: CompileInput): Compiled {
     }
     if (vlanConfig && uplink?.kind === "bond") {
       const wanted = bond(vlanConfig, context.mtu, uplink.primary);
-      links.set(wanted.name, wanted);
+      links.set(wanted.name, bondThere ? adoptedBond(wanted, bondThere, vlanConfig) : wanted);
       sayUnknownOptions(vlanConfig, found.get(wanted.name));
     }
-    if (free(bridgeName(clusterNetwork), object)) {
+    if (adopted !== null) {
+      for (const link of adopted.links) links.set(link.name, link);
+      const { uplink: out } = adopted;
+      if (out && !links.has(out.name)) links.set(out.name, adoptedUplink(out, clusterNetwork, vlanConfig));
+    } else if (free(bridgeName(clusterNetwork), object)) {
       links.set(bridgeName(clusterNetwork), bridge(clusterNetwork, switchId, context.mtu, input.switching));
     }
     // Where the cluster network has no uplink by intent, its gateways are not to be expected.
-    const probed = vlanConfig && probedVlans(networks.values(), clusterNetwork, context.nativeVlan);
+    const switchesVlans = adopted === null || adopted.isFiltering;
+    if (!switchesVlans) sayUnfiltered(clusterNetwork);
+    const probed = switchesVlans && vlanConfig && probedVlans(networks.values(), clusterNetwork, context.nativeVlan);
     if (probed && !probed.isEmpty) {
       demand.add(probed);
       const { port, inner } = probeLinkNames(clusterNetwork);
@@ -145,19 +186,30 @@ export function compile(input: CompileInput): Compiled {
         ports.set(port, compileProbePort(probed, context));
       }
     }
-    demand.add(hostVlans(hostNetworkConfigs.values(), clusterNetwork));
+    const hostConfigs = adopted === null ? [...hostNetworkConfigs.values()] : [];
+    if (adopted !== null) sayHostNetworks(clusterNetwork);
+    demand.add(hostVlans(hostConfigs, clusterNetwork));
     const hasBridge = links.has(bridgeName(clusterNetwork));
     const world = { switching: input.switching, leases: input.leases, context, hasBridge, free, say };
-    for (const part of compileHostNetworks(hostNetworkConfigs.values(), world)) {
+    for (const part of compileHostNetworks(hostConfigs, world)) {
       for (const link of part.links) links.set(link.name, link);
       if (part.port) ports.set(part.port.linkName, part.port);
       addresses.set(part.device, part.addresses);
     }
-    const bridged = bridgedVlans(hostNetworkConfigs.values(), world);
+    const bridged = bridgedVlans(hostConfigs, world);
     if (!bridged.isEmpty) ports.set(bridgeName(clusterNetwork), compileBridgePort(bridged, context));
     for (const attachment of workloads) {
       if (!isUsable(attachment)) continue;
       const port = compilePort(attachment, context);
+      if (!switchesVlans && attachment.vlans.mode !== "untagged") {
+        say(
+          "BRIDGE_UNFILTERED",
+          `Attachment/${attachment.id}`,
+          `its VLANs cannot be told apart: ${unfiltered(clusterNetwork)}`,
+        );
+        links.set(port.linkName, withContainerEnd(workload(attachment, port.config.mtu), attachment));
+        continue;
+      }
       if (port.config.fdbLimit !== attachment.fdbLimit) {
         const message = `at most ${attachment.fdbLimit} addresses were asked for: the kernel's bridge has no such limit`;
         say("PORT_UNSUPPORTED", `Attachment/${attachment.id}`, message);
@@ -173,6 +225,22 @@ export function compile(input: CompileInput): Compiled {
     if (context.uplink !== "") ports.set(context.uplink, compileUplinkPort(demand.vlans, context));
   }
   return { target: { links, ports, addresses, conditions }, switchIds, contexts, demands };
+
+  function sayUnfiltered(clusterNetwork: string): void {
+    for (const { name, type } of networks.values()) {
+      if (networks.get(name)?.clusterNetwork !== clusterNetwork || type === "UntaggedNetwork") continue;
+      say("BRIDGE_UNFILTERED", `Network/${name}`, unfiltered(clusterNetwork));
+    }
+  }
+
+  /** The bridge's own VLANs and the interfaces on it are whose they were. */
+  function sayHostNetworks(clusterNetwork: string): void {
+    for (const { name, clusterNetwork: of } of hostNetworkConfigs.values()) {
+      if (of !== clusterNetwork) continue;
+      const message = `${bridgeName(clusterNetwork)} was taken over: the host's own interfaces on it are not ours to make`;
+      say("ADOPTED_HOST_NETWORK", `HostNetworkConfig/${name}`, message);
+    }
+  }
 
   /** The kernel passes over attributes that it does not know: seen by their absence from its report. */
   function sayUnknownOptions({ name, uplink }: VlanConfig, link: Link | undefined): void {
@@ -213,4 +281,13 @@ function byClusterNetwork(attachments: Iterable<Workload>): Map<string, Workload
     else result.set(attachment.clusterNetwork, [attachment]);
   }
   return result;
+}
+
+function unfiltered(clusterNetwork: string): string {
+  return `${bridgeName(clusterNetwork)} does not filter VLANs, so only untagged networks can be on it; vlanFiltering: true in ClusterNetwork ${clusterNetwork} would change that`;
+}
+
+/** Without filtering there is nothing to be done at the uplink. */
+function adoptedContext({ isFiltering, uplink, mtu, nativeVlan, kept }: Adoption): Partial<SwitchContext> {
+  return { datapath: "bridge", mtu, nativeVlan, kept, uplink: isFiltering ? (uplink?.name ?? "") : "" };
 }

@@ -19,7 +19,16 @@ import { afterReleases, type BondSteps, bondSteps, releaseAll } from "./diff-bon
 import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact, workloadMtuImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
 import { type DatapathKind, samePort } from "./port.ts";
-import { isOurs, type Observed, parseAlias, type Target, type TargetLink } from "./target.ts";
+import {
+  isAdopted,
+  isOurs,
+  type Observed,
+  type ObservedPort,
+  parseAdopted,
+  parseAlias,
+  type Target,
+  type TargetLink,
+} from "./target.ts";
 
 export function diff(target: Target, observed: Observed): Plan {
   const world = new World(target, observed);
@@ -35,6 +44,7 @@ export function diff(target: Target, observed: Observed): Plan {
     ...containerEnds(world, "grow"),
     ...linkChanges(world, "shrink").reverse(),
     ...[...world.bonds.values()].flatMap(({ membership }) => membership),
+    ...adoptionsThatEnd(world),
   ];
   return { steps: afterReleases(steps) };
 }
@@ -85,6 +95,13 @@ class World {
     return peer?.link === link.ifindex && peer.linkNetnsId < 0 ? peer : undefined;
   }
 
+  /** A link of somebody else's in a bridge that is not ours: it stays there whatever is wanted. */
+  isGuest({ config }: ObservedPort, link: Link | undefined): boolean {
+    if (link === undefined || isOurs(link) || config.datapath !== "bridge") return false;
+    const master = this.byIndex.get(link.master);
+    return isAdopted(link) || (master !== undefined && !isOurs(master));
+  }
+
   #stays(link: Link): boolean {
     const wanted = this.target.links.get(link.name);
     if (wanted === undefined || !isOfKind(wanted, link)) return false;
@@ -101,10 +118,11 @@ class World {
   }
 }
 
-function releases({ target, observed, byIndex }: World): Step[] {
+function releases(world: World): Step[] {
+  const { target, observed, byIndex } = world;
   return observed.ports.flatMap((port): Step[] => {
     const link = byIndex.get(port.ifindex);
-    if (!port.config.uplink || link === undefined || isOurs(link)) return [];
+    if (!port.config.uplink || link === undefined || isOurs(link) || world.isGuest(port, link)) return [];
     if (target.links.get(link.name)?.kind === "nic") return [];
     const change = releaseNic(link);
     return change === null ? [] : [changeStep(link, "released", change.before, change.after)];
@@ -116,6 +134,7 @@ function portRemovals(world: World): Step[] {
     const link = world.byIndex.get(before.ifindex);
     const wanted = link && world.kept(link.name) === link ? world.target.ports.get(link.name) : undefined;
     if (wanted?.config.datapath === before.config.datapath) return [];
+    if (wanted === undefined && world.isGuest(before, link)) return [];
     const said = parseAlias(link?.alias ?? "");
     return [
       {
@@ -156,6 +175,7 @@ const RANK: Readonly<Record<TargetLink["kind"], number>> = {
   vlan: 3,
   veth: 3,
   workload: 4,
+  adopted: 2,
 };
 
 /** "grow": all but smaller MTUs; "shrink": these. */
@@ -185,7 +205,8 @@ function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
 
 /** Somebody took the name since the target was compiled: the next compile says so. */
 function isStranger(wanted: TargetLink, link: Link | undefined): boolean {
-  return link !== undefined && wanted.kind !== "nic" && wanted.kind !== "member" && !isOurs(link);
+  if (link === undefined || wanted.kind === "nic" || wanted.kind === "member") return false;
+  return !isOurs(link) && !isAdopted(wanted);
 }
 
 /** A member gets its MTU from its bond, at once with it or when it comes in: what is left is what somebody changed. */
@@ -224,6 +245,16 @@ function containerEnds(world: World, phase: "grow" | "shrink"): Step[] {
     if (shrinks !== (phase === "shrink")) return [];
     const impact = workloadMtuImpact(before, after);
     return [{ op: "set-workload-mtu", name, ifindex: link.ifindex, attachment, before, after, impact }];
+  });
+}
+
+/** What was taken over and is not to be any more gets the alias back that it had. Nothing else. */
+function adoptionsThatEnd({ target, observed }: World): Step[] {
+  return observed.links.flatMap((link): Step[] => {
+    const said = parseAdopted(link.alias);
+    const wanted = target.links.get(link.name);
+    if (said === null || (wanted !== undefined && isAdopted(wanted))) return [];
+    return [changeStep(link, "adopted", { alias: link.alias }, { alias: said.was })];
   });
 }
 

@@ -6,6 +6,8 @@ import type { ObservedPort, TargetLink } from "./target.ts";
 
 export function linkChangeImpact(kind: TargetLink["kind"] | "released", after: LinkSettings): Impact {
   if (after.up === false) return "outage";
+  // From then on only frames in VLANs that somebody has set pass.
+  if (kind === "adopted" && after.data?.["vlanFiltering"] !== undefined) return "outage";
   // Drivers of NICs stop their queues for a moment to change either; software links do not.
   if (kind === "bridge" && after.mac !== undefined) return "blip"; // neighbours of the host learn its new address
   if ((kind === "nic" || kind === "member" || kind === "bond") && (after.mtu !== undefined || after.mac !== undefined))

@@ -19,6 +19,8 @@ export interface SwitchContext {
   readonly nativeVlan: number;
   /** link name; empty: the switch is the host's own */
   readonly uplink: string;
+  /** of an adopted bridge: VLAN entries that its uplink has from others */
+  readonly kept?: Pick<PortConfig, "pvid" | "allowed" | "untagged">;
 }
 
 export function compilePort(
@@ -47,15 +49,15 @@ export function compilePort(
 /** Carries what is in demand on this host; the native VLAN travels untagged, if it is in demand. */
 export function compileUplinkPort(demand: VlanSet, context: SwitchContext): TargetPort {
   const native = VlanSet.of(context.nativeVlan).intersection(demand);
+  const { kept } = context;
+  const own = { pvid: native.isEmpty ? 0 : context.nativeVlan, allowed: demand, untagged: native };
   return {
     linkName: context.uplink,
     config: {
       ...plainPort(context),
       kind: "nic",
       uplink: true,
-      pvid: native.isEmpty ? 0 : context.nativeVlan,
-      allowed: demand,
-      untagged: native,
+      ...(kept === undefined ? own : { ...kept, allowed: kept.allowed.union(demand) }),
     },
     clusterNetwork: context.clusterNetwork,
     network: "",

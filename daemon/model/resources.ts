@@ -16,11 +16,17 @@ export interface Place {
 /** A group of networks that share one uplink; becomes one switch. Name: DNS label, at most 12 characters. */
 export interface ClusterNetwork {
   readonly name: string;
+  /** its bridge was there before us, and is taken over as it is */
+  readonly adopt?: true;
+  /** an adopted bridge that does not filter VLANs shall */
+  readonly vlanFiltering?: true;
   readonly place: Place;
 }
 
 export interface BondOptions {
   readonly mode: BondMode;
+  /** false: it is the default */
+  readonly modeIsGiven: boolean;
   /** all that the bond shall have, by the kernel's attribute (bond-options.ts); without primary */
   readonly data: LinkData;
   /** as written in nics; empty: none */

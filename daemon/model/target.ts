@@ -5,15 +5,16 @@
 import type { Address, Link, LinkData } from "../kernel/kernel.ts";
 import type { TargetAddress } from "./addresses.ts";
 import type { PortConfig } from "./port.ts";
+import { VlanSet } from "./vlan-set.ts";
 
 /** A link that we make and own (recognised by its alias), or a NIC that we only adjust. */
 export interface TargetLink {
   readonly name: string;
   /**
    * "nic": exists already, is never created or deleted. "member": a NIC in a bond of ours. "workload": the host's end of a workload's veth; the attach path
-   * creates it, and a plan deletes it only when no attachment has it.
+   * creates it, and a plan deletes it only when no attachment has it. "adopted": was there before us, of whatever kind; never created or deleted.
    */
-  readonly kind: "bond" | "bridge" | "vlan" | "veth" | "nic" | "member" | "workload";
+  readonly kind: "bond" | "bridge" | "vlan" | "veth" | "nic" | "member" | "workload" | "adopted";
   /** vlan only: name of the link that it is on */
   readonly lower?: string;
   /** member only: name of its bond */
@@ -101,7 +102,7 @@ export function parseAlias(
 ): { readonly clusterNetwork: string; readonly network: string; readonly switchId: number | null } | null {
   const match =
     /^portwright (?:bridge (\S+) switch (\d+)|(?:probe|bond) (\S+)|host (\S+) \d+|port (\S+) (\S+) .*)$/.exec(alias);
-  if (match === null) return null;
+  if (match === null) return parseAdopted(alias);
   const switchId = match[2] === undefined ? null : Number(match[2]);
   const clusterNetwork = match[1] ?? match[3] ?? match[4] ?? match[5] ?? "";
   return { clusterNetwork, network: match[6] ?? "", switchId };
@@ -121,4 +122,40 @@ export function isWorkloadLink(link: Pick<Link, "alias">): boolean {
 }
 export function attachmentAlias(clusterNetwork: string, network: string, attachmentId: string): string {
   return `${ALIAS_PREFIX}port ${clusterNetwork} ${network} ${attachmentId}`.slice(0, 255);
+}
+
+/** What we took over starts so. It is not ours: nothing that is done to links of ours is done to it. */
+const ADOPTED_PREFIX = "portwright-adopted ";
+
+export interface AdoptedAlias {
+  readonly kind: "bridge" | "bond" | "vlan";
+  readonly clusterNetwork: string;
+  readonly network: string;
+  /** bridge only */
+  readonly switchId: number | null;
+  /** bridge only: VLAN entries that its uplink had before us */
+  readonly kept: VlanSet;
+  /** its own alias, to be given back */
+  readonly was: string;
+}
+
+export function isAdopted(link: Pick<Link, "alias">): boolean {
+  return link.alias.startsWith(ADOPTED_PREFIX);
+}
+
+export function adoptedAlias({ kind, clusterNetwork, switchId, kept, was }: Omit<AdoptedAlias, "network">): string {
+  const bridge = switchId === null ? "" : ` switch ${switchId} kept ${kept.isEmpty ? "-" : kept}`;
+  return `${ADOPTED_PREFIX}${kind} ${clusterNetwork}${bridge}${was === "" ? "" : ` was ${was}`}`;
+}
+
+export function parseAdopted(alias: string): AdoptedAlias | null {
+  const match = /^portwright-adopted (bridge|bond|vlan) (\S+)(?: switch (\d+) kept (\S+))?(?: was (.*))?$/s.exec(alias);
+  if (match === null) return null;
+  const [, kind, clusterNetwork = "", switchId, kept = "-", was = ""] = match;
+  return {
+    kind: kind as AdoptedAlias["kind"],
+    ...{ clusterNetwork, network: "", was },
+    switchId: switchId === undefined ? null : Number(switchId),
+    kept: kept === "-" ? VlanSet.empty : VlanSet.parse(kept),
+  };
 }

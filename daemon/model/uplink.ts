@@ -17,6 +17,8 @@ export interface UplinkWorld {
   readonly inUse: ReadonlySet<number>;
   /** NICs that were chosen already, with the cluster network that has them */
   readonly taken: ReadonlyMap<number, string>;
+  /** the cluster network's bridge was taken over, and is left with what is in it */
+  readonly adopted?: { readonly mtu: number };
 }
 
 export interface Uplink {
@@ -50,7 +52,7 @@ interface Examined {
  */
 export function chooseUplink(vlanConfig: VlanConfig, world: UplinkWorld): Uplink {
   const { clusterNetwork, name, uplink } = vlanConfig;
-  const wanted = uplink.mtu || DEFAULT_MTU;
+  const wanted = uplink.mtu || world.adopted?.mtu || DEFAULT_MTU;
   const cannotBond = !world.bonding && uplink.nics.length > 1;
   if (cannotBond) {
     const message = `VlanConfig ${name} names ${uplink.nics.length} NICs, and this kernel has no bonding`;
@@ -58,7 +60,7 @@ export function chooseUplink(vlanConfig: VlanConfig, world: UplinkWorld): Uplink
     const conditions = [{ code: "BONDING_UNSUPPORTED", object, message }];
     return { kind: "none", nics: [], primary: 0, mtu: wanted, conditions };
   }
-  const bond = world.links.find((link) => link.name === bondName(clusterNetwork) && isOurs(link));
+  const bond = world.links.find((link) => link.name === bondName(clusterNetwork) && (isOurs(link) || world.adopted));
   const chosen = new Map(world.taken);
   const all = uplink.nics.map((text) => {
     const examined = examine(text, vlanConfig, { ...world, taken: chosen }, bond);
@@ -113,7 +115,7 @@ function examine(text: string, vlanConfig: VlanConfig, world: UplinkWorld, bond:
     const { address: ip, prefixLength } = address;
     faults.push({ code: "NIC_HAS_ADDRESS", message: `NIC ${text} has the address ${ip}/${prefixLength}` });
   }
-  const wanted = uplink.mtu || DEFAULT_MTU;
+  const wanted = uplink.mtu || world.adopted?.mtu || DEFAULT_MTU;
   if (isTooLarge(wanted, nic)) {
     const message = `NIC ${text} carries an MTU of ${nic.maxMtu} at most, not ${wanted}`;
     faults.push({ code: "MTU_TOO_LARGE", message });

@@ -10,6 +10,7 @@ import { PortwrightError } from "../errors.ts";
 import type { Namespace } from "../kernel/kernel.ts";
 import type { Log } from "../log.ts";
 import type { Workload } from "../model/attachment.ts";
+import { concernsAdopted } from "../model/adoption.ts";
 import { type Compiled, compile } from "../model/compile.ts";
 import { diff } from "../model/diff.ts";
 import { hostVlans } from "../model/host-networks.ts";
@@ -195,8 +196,10 @@ export class Reconciler implements WorkloadPortsHost {
 
   async #preview(intent: Intent): Promise<Preview> {
     const observation = await this.observe();
+    const isConcerned = concernsAdopted(intent.clusterNetworks.values(), observation.links);
     const compiled = compile({
       intent,
+      vlans: isConcerned ? await this.#options.namespace.bridgeVlans() : [],
       attachments: this.#workloads.values(),
       ...observation,
       bonding: this.#options.bonding,

@@ -44,8 +44,8 @@ export type Event =
   | { readonly type: "unchanged" }
   /** the texts differ, but not what they come to */
   | { readonly type: "no-steps" }
-  /** the way back is on disk: the first step may come */
-  | { readonly type: "checkpointed" }
+  /** the way back is on disk: the first step may come. `confirm`: s that this plan needs, if nobody asked for others */
+  | { readonly type: "checkpointed"; readonly confirm: number }
   | { readonly type: "applied"; readonly fault: Fault | null }
   /** `now`: ms of a clock that never goes back */
   | { readonly type: "verified"; readonly fault: Fault | null; readonly now: number }
@@ -98,7 +98,10 @@ function step(
       if (event.type === "refuse") return ended(change, "refused", event.reason);
       if (event.type === "unchanged") return ended(change, "unchanged", "");
       if (event.type === "no-steps") return { phase: "committing", change };
-      if (event.type === "checkpointed") return { phase: "applying", change, wish: null };
+      if (event.type === "checkpointed") {
+        const confirm = change.confirm || event.confirm;
+        return { phase: "applying", change: { ...change, confirm }, wish: null };
+      }
       break;
     }
     case "applying":

@@ -9,6 +9,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { PortwrightError } from "../errors.ts";
+import { CONFIRM_SECONDS, vitalNetworks } from "../model/confirmation.ts";
 import { describe } from "../model/describe.ts";
 import { planView } from "../model/plan-view.ts";
 import type { Intent } from "../model/resources.ts";
@@ -278,7 +279,9 @@ export class Transactions {
         };
         await store.prepare(good, checkpoint);
         running.checkpoint = checkpoint;
-        this.#send({ type: "checkpointed" });
+        const vital = vitalNetworks(plan, compiled.target, observation);
+        if (vital.length > 0) this.#options.log.info({ id, clusterNetworks: vital }, "the change needs a confirmation");
+        this.#send({ type: "checkpointed", confirm: vital.length > 0 ? CONFIRM_SECONDS : 0 });
       });
       this.#inForce = candidate;
       if (running.quiet !== null) this.#send({ type: running.quiet });

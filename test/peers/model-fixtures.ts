@@ -36,7 +36,7 @@ export function vlanConfig(
 }
 
 export function bond(mode: BondMode, given: LinkData = {}, primary = ""): BondOptions {
-  return { mode, data: bondData(mode, given), primary, asked: Object.keys(given) };
+  return { mode, modeIsGiven: true, data: bondData(mode, given), primary, asked: Object.keys(given) };
 }
 
 export function network(name: string, clusterNetwork: string, vlan: number, probed = false): Network {

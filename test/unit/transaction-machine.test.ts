@@ -11,10 +11,11 @@ const clock = fc.integer({ min: 0, max: 5000 });
 const events: fc.Arbitrary<Event> = fc.oneof(
   fc.constantFrom(0, 2).map((confirm): Event => ({ type: "begin", change: change(confirm) })),
   fc.constantFrom<Event>(
-    ...(["unchanged", "no-steps", "checkpointed", "roll-back", "committed", "rolled-back"] as const).map((type) => ({
+    ...(["unchanged", "no-steps", "roll-back", "committed", "rolled-back"] as const).map((type) => ({
       type,
     })),
   ),
+  fc.constantFrom(0, 2).map((confirm): Event => ({ type: "checkpointed", confirm })),
   fc.constantFrom<Event>({ type: "refuse", reason: "r" }, { type: "not-committed", reason: "r" }),
   fault.map((f): Event => ({ type: "applied", fault: f })),
   fc.tuple(fault, clock).map(([f, now]): Event => ({ type: "verified", fault: f, now })),
@@ -88,7 +89,7 @@ test("a second change is refused while there is one, and the first does not noti
 
 const walk = (...sequence: Event[]): State => sequence.reduce(next, initial);
 const begin = (confirm: number): Event => ({ type: "begin", change: change(confirm) });
-const checkpointed: Event = { type: "checkpointed" };
+const checkpointed: Event = { type: "checkpointed", confirm: 0 };
 const applied: Event = { type: "applied", fault: null };
 const verified: Event = { type: "verified", fault: null, now: 1000 };
 
@@ -118,4 +119,10 @@ test("without a change there is nothing to confirm or roll back", (t) => {
     const error = t.throws(() => next(initial, event));
     t.like(error, { code: "TRANSACTION_NONE" });
   }
+});
+
+test("a plan that needs a confirmation waits for it, as long as was asked for or as the plan says", (t) => {
+  const vital: Event = { type: "checkpointed", confirm: 60 };
+  t.like(walk(begin(0), vital, applied, verified), { phase: "waiting", change: { confirm: 60 } });
+  t.like(walk(begin(2), vital, applied, verified), { phase: "waiting", change: { confirm: 2 } });
 });

@@ -9,9 +9,9 @@ import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { BridgeVlan, Link, Namespace } from "../../kernel/kernel.ts";
 import { isFiltering } from "../../links/bridge.ts";
 import { type PortConfig, samePort } from "../../model/port.ts";
-import type { ObservedPort } from "../../model/target.ts";
+import { isAdopted, isOurs, type ObservedPort } from "../../model/target.ts";
 import type { Datapath, FdbCount, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
-import { observedPort, portSettings, switchOf, unsupported } from "./bridge-port.ts";
+import { NO_VLANS, observedIn, portSettings, switchOf, unsupported } from "./bridge-port.ts";
 import { BridgeFdb, countByDomain } from "./bridge-fdb.ts";
 import { portCounters } from "./counters.ts";
 import { entryChange, membershipOf } from "./vlan-entries.ts";
@@ -51,7 +51,8 @@ export class BridgeDatapath implements Datapath {
     if (link === null || switchId === null) return null;
     const entries = await this.#entriesOf(ifindex);
     if (link.kind === "bridge" && entries.length === 0) return null;
-    return observedPort(link, switchId, membershipOf(entries));
+    const bridge = link.kind === "bridge" ? link : await this.#namespace.link({ ifindex: link.master });
+    return bridge && observedIn(bridge, link, switchId, entries);
   }
 
   /** Ports that are not in their bridge, or not as they were set. */
@@ -132,18 +133,31 @@ export class BridgeDatapath implements Datapath {
         `the kernel's bridge cannot have ${link.name} so: ${refused.join(", ")}`,
       );
     }
+    const isPlain = !isFiltering(bridge);
+    if (isPlain && !samePort(config, { ...config, ...NO_VLANS })) {
+      const message = `${bridge.name} does not filter VLANs, and ${link.name} wants some`;
+      throw new PortwrightError("BRIDGE_UNFILTERED", message);
+    }
     const isNew = ifindex !== bridge.ifindex && link.master !== bridge.ifindex;
+    const isBare = isNew && bridge.data["vlanDefaultPvid"] === 0;
+    // Where the bridge gives every port a VLAN, the port is not up before that is taken from it.
+    const isBornTagged = isNew && !isPlain && !isBare;
     if (isNew) {
+      if (isBornTagged) await this.#namespace.changeLink({ ifindex }, { up: false });
       await this.#enslave(link, bridge);
       link = await this.#linkOf(ifindex);
     }
-    const settings = portSettings(config, link);
+    const settings = isAdopted(bridge) && !isOurs(link) ? null : portSettings(config, link);
     if (settings !== null) await this.#namespace.changeLink({ ifindex }, settings);
+    if (isPlain) {
+      this.#known.set(ifindex, config);
+      return { ifindex, portId: Number(link.memberData["number"] ?? 0), config, attached: true };
+    }
     // Last: a port without entries passes no frame, and is born without where there is no default PVID.
-    const isBare = isNew && bridge.data["vlanDefaultPvid"] === 0;
     const { remove, set } = entryChange(config, membershipOf(isBare ? [] : await this.#entriesOf(ifindex)));
     if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);
     if (set.length > 0) await this.#namespace.setBridgeVlans(ifindex, set);
+    if (isBornTagged) await this.#namespace.changeLink({ ifindex }, { up: true });
     this.#known.set(ifindex, config);
     return { ifindex, portId: Number(link.memberData["number"] ?? 0), config, attached: true };
   }
@@ -153,6 +167,8 @@ export class BridgeDatapath implements Datapath {
     this.#known.delete(ifindex);
     const link = await this.#namespace.link({ ifindex });
     if (link === null || (await this.#switchOfPort(link)) === null) return;
+    const master = link.master === 0 ? null : await this.#namespace.link({ ifindex: link.master });
+    if (!isOurs(link) && (isAdopted(link) || (master !== null && isAdopted(master)))) return;
     if (link.kind !== "bridge") return await this.#namespace.changeLink({ ifindex }, { master: 0 });
     const { remove } = entryChange(membershipOf([]), membershipOf(await this.#entriesOf(ifindex)));
     if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);
@@ -182,7 +198,8 @@ export class BridgeDatapath implements Datapath {
       bridge = (await this.#namespace.links()).find((link) => switchOf(link) === switchId) ?? null;
     }
     if (bridge === null) throw new PortwrightError("BRIDGE_UNKNOWN", `no bridge of switch ${switchId} is there`);
-    if (!isFiltering(bridge)) throw new PortwrightError("BRIDGE_UNFILTERED", `${bridge.name} does not filter VLANs`);
+    if (!isFiltering(bridge) && !isAdopted(bridge))
+      throw new PortwrightError("BRIDGE_UNFILTERED", `${bridge.name} does not filter VLANs`);
     this.#bridges.set(switchId, bridge.ifindex);
     return bridge;
   }
@@ -196,6 +213,7 @@ export class BridgeDatapath implements Datapath {
   /** Links that are in bridges of ours, and bridges of ours that are in VLANs themselves. */
   async #portsOf(links: readonly Link[]): Promise<readonly ObservedPort[]> {
     const switches = new Map(links.flatMap((link) => optional(link.ifindex, switchOf(link))));
+    const byIndex = new Map(links.map((link) => [link.ifindex, link]));
     const members = links.filter((link) => switches.has(link.master) || switches.has(link.ifindex));
     const mayHaveEntries = members.some((link) => link.master !== 0 || isFiltering(link));
     if (!mayHaveEntries) return [];
@@ -204,7 +222,9 @@ export class BridgeDatapath implements Datapath {
       const own = entries.get(link.ifindex) ?? [];
       const switchId = switches.get(link.kind === "bridge" ? link.ifindex : link.master);
       if (switchId === undefined || (link.kind === "bridge" && own.length === 0)) return [];
-      return [observedPort(link, switchId, membershipOf(own))];
+      const bridge = link.kind === "bridge" ? link : byIndex.get(link.master);
+      const port = bridge && observedIn(bridge, link, switchId, own);
+      return port ? [port] : [];
     });
   }
 

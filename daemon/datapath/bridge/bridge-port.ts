@@ -2,11 +2,14 @@
  * A port of a kernel bridge: what its link, its master and its VLAN entries say, and how it should be. Nothing is kept
  * beside the kernel, so a setting of a port that cannot be read back cannot be had here. Pure.
  */
-import type { Link, LinkData, LinkSettings } from "../../kernel/kernel.ts";
+import type { BridgeVlan, Link, LinkData, LinkSettings } from "../../kernel/kernel.ts";
 import { portChanges } from "../../model/describe.ts";
 import { type PortConfig, type PortKind, samePort } from "../../model/port.ts";
-import { isHostAlias, isOurs, isWorkloadLink, type ObservedPort, parseAlias } from "../../model/target.ts";
-import type { Membership } from "./vlan-entries.ts";
+import { isAdopted, isHostAlias, isOurs, isWorkloadLink, type ObservedPort, parseAlias } from "../../model/target.ts";
+import { isFiltering } from "../../links/bridge.ts";
+import { DEFAULT_NATIVE_VLAN } from "../../model/resources.ts";
+import { VlanSet } from "../../model/vlan-set.ts";
+import { type Membership, membershipOf } from "./vlan-entries.ts";
 
 /**
  * The same of every port (IFLA_BRPORT_*): no frame returns by the port it came from, all kinds of frames are flooded,
@@ -55,6 +58,33 @@ export function observedPort(link: Link, switchId: number, vlans: Membership): O
     },
     attached: isBridge || Object.keys(fixedChange(found)).length === 0,
   };
+}
+
+/** Every port of a bridge that does not filter: all frames are of one VLAN, which has no number. */
+export const NO_VLANS: Membership = {
+  pvid: DEFAULT_NATIVE_VLAN,
+  allowed: VlanSet.of(DEFAULT_NATIVE_VLAN),
+  untagged: VlanSet.of(DEFAULT_NATIVE_VLAN),
+};
+
+/**
+ * A port as its bridge makes it. In a bridge that was taken over only links of ours and what leads out of it are looked
+ * at; of the latter nothing but the VLANs.
+ */
+export function observedIn(
+  bridge: Link,
+  link: Link,
+  switchId: number,
+  entries: readonly BridgeVlan[],
+): ObservedPort | null {
+  const port = observedPort(
+    link,
+    switchId,
+    isFiltering(bridge) || !isAdopted(bridge) ? membershipOf(entries) : NO_VLANS,
+  );
+  if (!isAdopted(bridge) || isOurs(link)) return port;
+  if (link.kind !== "bond" && link.kind !== "") return null;
+  return { ...port, attached: true, config: { ...port.config, learn: true, flood: true, isolated: false } };
 }
 
 /** Only what differs, of a link that is in its bridge; null: all is right. */

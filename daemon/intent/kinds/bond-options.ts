@@ -35,7 +35,13 @@ export function readBondOptions(
     given[option.attribute] = kernelValue(option, written);
     asked.push(option.attribute);
   }
-  return { mode, data: bondData(mode, given), primary: String(raw["primary"] ?? ""), asked };
+  return {
+    mode,
+    modeIsGiven: raw["mode"] !== undefined,
+    data: bondData(mode, given),
+    primary: String(raw["primary"] ?? ""),
+    asked,
+  };
 }
 
 function modeOf(raw: RawBondOptions[string] | undefined): BondMode {
