@@ -47,6 +47,8 @@ async function ip(host: LabHost, ...args: string[]): Promise<string> {
 /** As an installer leaves a node: a plain bridge over its NIC, with the node's address. */
 async function node(host: LabHost): Promise<void> {
   await ip(host, "link", "add", "mgmt-br", "type", "bridge", "stp_state", "0", "forward_delay", "0");
+  // An address that the kernel makes up is tentative at first: the text would change by itself.
+  await ip(host, "link", "set", "mgmt-br", "addrgenmode", "none");
   await ip(host, "link", "set", "mgmt-br", "up", "mtu", "1400", "alias", "node network");
   await ip(host, "link", "set", "eth0", "master", "mgmt-br");
   await ip(host, "address", "add", "192.0.2.1/24", "dev", "mgmt-br");
