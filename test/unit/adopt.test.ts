@@ -172,7 +172,7 @@ test("an alias of a link that was taken over says all that is needed to give it 
   fc.assert(
     fc.property(alias, ({ kind, clusterNetwork, switchId, kept, was }) => {
       const ofBridge = kind === "bridge" ? { switchId, kept } : { switchId: null, kept: VlanSet.empty };
-      const text = adoptedAlias({ kind: kind as "bridge", clusterNetwork, ...ofBridge, was });
+      const text = adoptedAlias({ kind, clusterNetwork, ...ofBridge, was });
       const said = parseAdopted(text);
       t.like(said, { kind, clusterNetwork, switchId: ofBridge.switchId, was });
       t.true(said?.kept.equals(ofBridge.kept));
@@ -199,9 +199,9 @@ const wish = fc.record({
 });
 type Wish = typeof wish extends fc.Arbitrary<infer T> ? T : never;
 
-function wanted({ adopt, isDefined, shallFilter, config, vlans }: Wish): Intent {
+function intentOf({ adopt, isDefined, shallFilter, config, vlans }: Wish): Intent {
   if (!isDefined) return intent([]);
-  const options = config && { mtu: config.mtu, bond: { ...bond(config.mode as "802.3ad"), modeIsGiven: config.given } };
+  const options = config && { mtu: config.mtu, bond: { ...bond(config.mode), modeIsGiven: config.given } };
   const configs = options ? [vlanConfig("mgmt", ["eth0"], options)] : [];
   const networks = vlans.map((vlan) => network(`n${vlan}`, "mgmt", vlan, true));
   return mgmt({ ...(adopt && { adopt }), ...(adopt && shallFilter && { vlanFiltering: true }) }, configs, networks);
@@ -215,7 +215,7 @@ test("no plan deletes, empties or takes an address from a link that was there be
       let state = world([filtering, bo, nic, sub, canal, ...(first.attached ? [workloadLink(50, w)] : [])]);
       const theirs = new Set(NODE.map(({ name }) => name));
       for (const of of [first, second, third]) {
-        const { target } = compiled(wanted(of), state, first.attached ? [w] : []);
+        const { target } = compiled(intentOf(of), state, first.attached ? [w] : []);
         const plan = diff(target, state);
         for (const step of plan.steps) {
           if (step.op === "delete-link") t.false(theirs.has(step.name), describe(step));
