@@ -42,7 +42,9 @@ export interface Link {
   /** carrier changes since creation */
   readonly carrierChanges: number;
   readonly parentBus: string; // IFLA_PARENT_DEV_BUS_NAME
-  readonly parentDevice: string; // IFLA_PARENT_DEV_NAME: PCI path
+  readonly parentDevice: string; // IFLA_PARENT_DEV_NAME
+  /** of the PCI function that it is, or is the child of, such as virtio; empty: of none */
+  readonly pciPath: string;
   /** what the driver of `kind` reports, e.g. bridge.vlanFiltering; names as in LinkData */
   readonly data: LinkData;
   /** what a bond or a bridge reports of its member (IFLA_INFO_SLAVE_DATA), e.g. miiStatus; empty without such a master */

@@ -32,7 +32,7 @@ export function isNic(text: string, link: Link): boolean {
     case "mac":
       return !STACKED.has(link.kind) && permanentMac(link) === ref.mac;
     case "pci":
-      return link.parentBus === "pci" && link.parentDevice === ref.path;
+      return link.pciPath === ref.path;
     default:
       return false;
   }

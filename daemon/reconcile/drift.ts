@@ -28,7 +28,7 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
     case "address":
       return uplinks.has(event.address.ifindex) || (event.gone && isMissed(event.address));
     case "link-gone":
-      return isOwn(event.name) || find(event.name) !== undefined;
+      return isOwn(event.name) || find(event.name) !== undefined || isFreed();
     case "link": {
       const { link } = event;
       const own = find(link.name);
@@ -47,6 +47,11 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
     return [...target.addresses].some(
       ([name, wanted]) => indexOf(name) === address.ifindex && wanted.some((one) => isSameAddress(one, address)),
     );
+  }
+
+  /** a name that somebody else had may be free now */
+  function isFreed(): boolean {
+    return target.conditions.some(({ code }) => code === "NAME_TAKEN");
   }
 
   function isOwn(name: string): boolean {

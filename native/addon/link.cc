@@ -4,8 +4,11 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "convert.h"
@@ -55,6 +58,29 @@ void ParseStats(const nlattr* attr, LinkStats& stats) {
   std::memcpy(&raw, mnl_attr_get_payload(attr), std::min<size_t>(sizeof raw, mnl_attr_get_payload_len(attr)));
   stats = {raw.rx_packets, raw.rx_bytes, raw.rx_errors, raw.rx_dropped,
            raw.tx_packets, raw.tx_bytes, raw.tx_errors, raw.tx_dropped};
+}
+
+bool IsPciPath(const std::string& name) {
+  unsigned domain, bus, device, function;
+  int end = 0;
+  return std::sscanf(name.c_str(), "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &end) == 4 &&
+         static_cast<size_t>(end) == name.size();
+}
+
+// A virtio device is the only child of its PCI function; rtnetlink names the child. sysfs knows the parent:
+// /sys/bus/virtio/devices/virtio0 -> ../../../devices/pci0000:00/0000:00:03.0/virtio0, in every network namespace.
+std::string PciPath(const Link& link) {
+  if (link.parent_bus == "pci") return link.parent_device;
+  if (link.parent_bus.empty() || link.parent_device.empty()) return "";
+  std::string file = "/sys/bus/" + link.parent_bus + "/devices/" + link.parent_device;
+  char target[PATH_MAX];
+  ssize_t length = readlink(file.c_str(), target, sizeof target);
+  if (length <= 0) return "";
+  std::string path(target, static_cast<size_t>(length));
+  path.erase(std::min(path.rfind('/'), path.size()));
+  size_t slash = path.rfind('/');
+  std::string parent = slash == std::string::npos ? path : path.substr(slash + 1);
+  return IsPciPath(parent) ? parent : "";
 }
 
 }  // namespace
@@ -137,6 +163,7 @@ Link ParseLink(const nlmsghdr* nlh) {
         break;
     }
   }
+  link.pci_path = PciPath(link);
   return link;
 }
 

@@ -19,7 +19,7 @@ struct LinkStats {
 
 struct Link {
   uint32_t ifindex = 0;
-  std::string name, alias, kind, mac, permanent_mac, master_kind, parent_bus, parent_device;
+  std::string name, alias, kind, mac, permanent_mac, master_kind, parent_bus, parent_device, pci_path;
   std::vector<std::string> alt_names;
   uint32_t flags = 0, oper_state = 0, mtu = 0, min_mtu = 0, max_mtu = 0, tx_queue_length = 0;
   uint32_t master = 0, link = 0, promiscuity = 0, carrier_changes = 0;

@@ -182,6 +182,7 @@ Napi::Value LinkToJs(Napi::Env env, const Link& link) {
   number(o, "carrierChanges", link.carrier_changes);
   text("parentBus", link.parent_bus);
   text("parentDevice", link.parent_device);
+  text("pciPath", link.pci_path);
   o.Set("data", DataToJs(env, link.data));
   o.Set("memberData", DataToJs(env, link.member_data));
   Napi::Object stats = Napi::Object::New(env);

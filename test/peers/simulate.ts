@@ -45,6 +45,7 @@ export function link(fields: Partial<Link> & Pick<Link, "ifindex" | "name">): Li
     carrierChanges: 0,
     parentBus: "",
     parentDevice: "",
+    pciPath: "",
     data: {},
     memberData: {},
     stats: {

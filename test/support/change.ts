@@ -1,5 +1,6 @@
 /** What tests of changes compare and speak to: the host's state, a gateway on the wire, metrics. */
 import type { Link, Namespace } from "../../daemon/kernel/kernel.ts";
+import { settableBondData } from "../../daemon/links/bond.ts";
 import { ETH_P_ARP, frame } from "../peers/frames.ts";
 import { OOB, type TestHost } from "./test-host.ts";
 
@@ -38,13 +39,11 @@ export async function hostState(h: TestHost): Promise<HostState> {
   return { links: await linkState(h.host.namespace), ports: ports.map(plainPort).toSorted(byName) };
 }
 
-/** What a bond finds out by itself. */
-const FOUND_OUT = /^(activeSlave|adAggregator|adNumPorts|adActorKey|adPartnerKey|adPartnerMac)$/;
-
 function settable({ name, alias, kind, up, flags, mtu, txQueueLength, mac, master, data: all }: Link, links: Links) {
   // IFF_RUNNING and IFF_LOWER_UP follow the other end
   const set = flags & ~0x10040;
-  const data = Object.fromEntries(Object.entries(all).filter(([key]) => !FOUND_OUT.test(key)));
+  // Options of other modes stay behind in a bond, without effect; some can only be set in a mode that is not its own.
+  const data = kind === "bond" ? settableBondData(all) : all;
   const inside = links.find(({ ifindex }) => ifindex === master)?.name ?? "";
   const keptMac = /^nic|-bo$/.test(name) ? mac : "";
   return { name, alias, kind, up, flags: set, mtu, txQueueLength, data, inside, mac: keptMac };

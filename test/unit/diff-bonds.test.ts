@@ -243,10 +243,7 @@ test("a bond works with the NICs that are there, and one that comes late joins i
     targetOf(of, first).conditions.map(({ code, object }) => `${object} ${code}`),
     ["VlanConfig/a-uplink NIC_ABSENT", "VlanConfig/a-uplink NIC_ABSENT"],
   );
-  const more = [
-    nic("eth7", { parentBus: "pci", parentDevice: "0000:01:00.0" }),
-    nic("eth8", { altNames: ["en9"], mac: "02:00:00:00:00:08" }),
-  ];
+  const more = [nic("eth7", { pciPath: "0000:01:00.0" }), nic("eth8", { altNames: ["en9"], mac: "02:00:00:00:00:08" })];
   const later = { ...first, links: [...first.links, ...more] };
   t.deepEqual(describePlan(planOf(of, later)).split("\n"), ["take eth7 into a-bo", "take eth8 into a-bo"]);
   const last = reached(of, later);

@@ -11,6 +11,7 @@ import { CHARACTER_DEVICE, cpio, DIRECTORY, FILE, PROGRAM } from "./cpio.mjs";
 const MODULES = [
   ...["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"],
   ...["bonding", "8021q", "bridge", "br_netfilter", "veth", "dummy", "vxlan", "vrf", "tun", "macvlan", "ifb"],
+  ...["virtio_net"],
   ...["cls_bpf", "sch_ingress", "sch_fq", "sch_netem", "openvswitch"],
 ];
 

@@ -90,6 +90,8 @@ function qemuArguments({ image, initramfs, console }) {
     ...["-chardev", `file,id=console,path=${console}`, "-serial", "chardev:console"],
     ...["-device", "virtio-serial-pci", "-chardev", "stdio,id=results,signal=off"],
     ...["-device", "virtserialport,chardev=results,name=portwright.results"],
+    // A NIC on PCI, connected to nothing.
+    ...["-netdev", "hubport,hubid=0,id=nic", "-device", "virtio-net-pci,netdev=nic,addr=1f,romfile="],
     ...["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"],
   ];
 }
