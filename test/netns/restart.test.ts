@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import test from "ava";
 import { daemonArguments } from "../../daemon/demo/daemon-process.ts";
 import { getJson } from "../../daemon/client/get-json.ts";
-import { until } from "../support/until.ts";
+import { PATIENCE, until } from "../support/until.ts";
 import { OOB, type Pod, staticIpam, TestHost } from "../support/test-host.ts";
 
 const run = promisify(execFile);
@@ -71,7 +71,7 @@ test.serial("a restarted daemon finds ports, addresses and counters as they were
 test.serial("a second daemon with the same directories is refused before it touches anything", async (t) => {
   const { h, a } = await twoPods(t);
   const before = await kernelWrites(h);
-  const second = run(process.execPath, daemonArguments(h.paths), { timeout: 20_000 });
+  const second = run(process.execPath, daemonArguments(h.paths), { timeout: 20_000 * PATIENCE });
   const error = await t.throwsAsync<Error & { code: number; stderr: string }>(second);
   t.is(error.code, 71, "EX_OSERR");
   t.regex(error.stderr, /another daemon works with .*\[DAEMON_RUNNING\]/);
