@@ -43,8 +43,7 @@ export interface Link {
   readonly carrierChanges: number;
   readonly parentBus: string; // IFLA_PARENT_DEV_BUS_NAME
   readonly parentDevice: string; // IFLA_PARENT_DEV_NAME
-  /** of the PCI function that it is, or is the child of, such as virtio; empty: of none */
-  readonly pciPath: string;
+  readonly pciPath: string; // of the PCI function that it is, or is the child of (virtio); empty: of none
   /** what the driver of `kind` reports, e.g. bridge.vlanFiltering; names as in LinkData */
   readonly data: LinkData;
   /** what a bond or a bridge reports of its member (IFLA_INFO_SLAVE_DATA), e.g. miiStatus; empty without such a master */

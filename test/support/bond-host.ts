@@ -21,14 +21,14 @@ export function bondText(
   nics: readonly string[],
   options: Readonly<Record<string, unknown>> = {},
   link: Readonly<Record<string, unknown>> = {},
-  clusterNetwork = "oob",
+  name = "oob",
 ): string {
   const uplink = { nics, linkAttributes: { mtu: 1500, ...link }, bondOptions: options };
-  return `${CLUSTER_NETWORK(clusterNetwork)}---
+  return `${CLUSTER_NETWORK(name)}---
 apiVersion: network.harvesterhci.io/v1beta1
 kind: VlanConfig
-metadata: { name: ${clusterNetwork}-uplink }
-spec: { clusterNetwork: ${clusterNetwork}, uplink: ${JSON.stringify(uplink)} }
+metadata: { name: ${name}-uplink }
+spec: { clusterNetwork: ${name}, uplink: ${JSON.stringify(uplink)} }
 `;
 }
 
