@@ -38,7 +38,9 @@ const rules: readonly (readonly [string, string, string, string, RegExp])[] = [
   // ClusterNetwork
   ["13 characters", cn("abcdefghijklm"), "3:18", "INTENT_INVALID", /metadata\.name .*12 characters/],
   ["upper case", cn("Oob"), "3:18", "INTENT_INVALID", /DNS label/],
-  ["a spec", `${cn("oob")}spec: {}\n`, "4:1", "INTENT_UNKNOWN_FIELD", / spec is not a known field/],
+  ["a field", `${cn("oob")}spec: {mtu: 1}\n`, "4:8", "INTENT_UNKNOWN_FIELD", /spec\.mtu is not a known field/],
+  ["adopt", `${cn("oob")}spec: {adopt: 1}\n`, "4:15", "INTENT_INVALID", /spec\.adopt must be true or false/],
+  ["filter", `${cn("oob")}spec: {vlanFiltering: true}\n`, "4:23", "INTENT_INVALID", /no meaning without adopt/],
   ["defined twice", `${CN}${cn("oob")}`, "5:1", "INTENT_DUPLICATE", /ClusterNetwork oob is defined at t\.yaml:1:1/],
   ["no name", cn("oob").replace("name: oob", ""), "3:11", "INTENT_INVALID", /metadata\.name is missing/],
   // VlanConfig
