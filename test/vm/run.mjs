@@ -132,8 +132,8 @@ class Marks {
   }
 }
 
-/** Daemons that start side by side on an emulated CPU keep each other from starting: one test at a time in each of two files. */
-const PACE = ["--concurrency=2", "--serial"];
+/** One test at a time, of one file: daemons that start side by side on an emulated CPU keep each other from starting. */
+const PACE = ["--serial"];
 
 /** The runner of tests. */
 function job() {
