@@ -22,7 +22,7 @@ import { compileUplinkPort, probedVlans, type SwitchContext } from "../model/por
 import { DEFAULT_NATIVE_VLAN, type Intent, NO_INTENT } from "../model/resources.ts";
 import type { Switching } from "../model/switching.ts";
 import { observedSwitchIds } from "../model/switch-ids.ts";
-import type { Condition, Observed } from "../model/target.ts";
+import type { Condition, Observed, TargetPort } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { messageOf } from "../thrown.ts";
@@ -170,12 +170,10 @@ export class Reconciler implements WorkloadPortsHost {
     return this.#mutex.run(async () => {
       const context = this.#last?.compiled.contexts.get(clusterNetwork);
       if (!this.#last || !context || context.uplink === "") return;
-      const demand = this.#demands.get(clusterNetwork)?.vlans;
-      const probed = probedVlans(this.#intent.networks.values(), clusterNetwork, context.nativeVlan);
-      const standing = probed.union(hostVlans(this.#intent.hostNetworkConfigs.values(), clusterNetwork));
-      const wanted = compileUplinkPort(demand ? standing.union(demand) : standing, context);
       const { compiled } = this.#last;
       const known = compiled.target.ports.get(context.uplink);
+      const demand = context.kept === undefined ? this.#demandOf(context) : this.#growthOf(context, known);
+      const wanted = compileUplinkPort(demand, context);
       if (known && samePort(known.config, wanted.config)) return;
       const link = await this.#options.namespace.link({ name: context.uplink });
       if (!link) return; // the next round will say that it is gone
@@ -183,6 +181,19 @@ export class Reconciler implements WorkloadPortsHost {
       const ports = new Map(compiled.target.ports).set(context.uplink, wanted);
       this.#last = { ...this.#last, compiled: { ...compiled, target: { ...compiled.target, ports } } };
     });
+  }
+
+  #demandOf({ clusterNetwork, nativeVlan }: SwitchContext): VlanSet {
+    const demand = this.#demands.get(clusterNetwork)?.vlans ?? VlanSet.empty;
+    const probed = probedVlans(this.#intent.networks.values(), clusterNetwork, nativeVlan);
+    return demand.union(probed).union(hostVlans(this.#intent.hostNetworkConfigs.values(), clusterNetwork));
+  }
+
+  /** From a bridge that was taken over only a round takes VLANs: it looks first who else uses them. */
+  #growthOf({ clusterNetwork, nativeVlan }: SwitchContext, known: TargetPort | undefined): VlanSet {
+    const own = [...this.#workloads.values()].filter((workload) => workload.clusterNetwork === clusterNetwork);
+    const vlans = own.map((workload) => membership(workload.vlans, nativeVlan).allowed);
+    return vlans.reduce((all, one) => all.union(one), known?.config.allowed ?? VlanSet.empty);
   }
 
   /** Takes VLANs that nobody uses any more off the uplinks. */
