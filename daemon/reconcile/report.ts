@@ -60,7 +60,8 @@ export function clusterNetworkStatuses(facts: Facts): readonly ClusterNetworkSta
   return [...facts.contexts.values()].map((context) => {
     const { clusterNetwork: name, switchId, mtu, nativeVlan, uplink } = context;
     const nic = byName.get(uplink);
-    const wantsUplink = facts.intent.vlanConfigs.has(name);
+    // A bridge that was taken over and does not filter has its uplink without our doing.
+    const wantsUplink = facts.intent.vlanConfigs.has(name) && (context.kept === undefined || uplink !== "");
     const switched = nic !== undefined && portOf.get(nic.ifindex)?.attached === true;
     const faults = facts.conditions.some(({ object }) => object === `ClusterNetwork/${name}`);
     return {
