@@ -147,7 +147,7 @@ test("what the kernel's bridge cannot do is told by name", (t) => {
 });
 
 test("addresses are those that a bridge of ours has learned or was given, by VLAN", (t) => {
-  const of = { family: 7, address: "", flags: 4, vlan: 100, state: 2 };
+  const of = { family: 7, address: "", flags: 0, vlan: 100, state: 2 };
   const entries = fdbEntries(
     [
       { ...of, ifindex: 5, mac: "02:00:00:00:00:05", updated: 12.5 },

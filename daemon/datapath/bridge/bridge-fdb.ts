@@ -4,8 +4,8 @@ import type { FdbCount, FdbEntry } from "../datapath.ts";
 import { switchOf } from "./bridge-port.ts";
 
 const AF_BRIDGE = 7;
-/** uapi/linux/neighbour.h: entries of a bridge, not of a device's own filter; addresses of the ports' own devices */
-const NTF_MASTER = 0x04;
+/** uapi/linux/neighbour.h: of a device's own filter, not of its bridge (which sets no flag); given by hand; a port's own */
+const NTF_SELF = 0x02;
 const NUD_NOARP = 0x40;
 const NUD_PERMANENT = 0x80;
 
@@ -29,7 +29,7 @@ export function fdbEntries(neighbours: readonly Neighbour[], ports: ReadonlyMap<
   return neighbours.flatMap(({ ifindex, mac, vlan, state, flags, updated = 0 }): FdbEntry[] => {
     const switchId = ports.get(ifindex);
     // Without a VLAN it is the address of a device in the bridge, which no frame is switched by where VLANs are filtered.
-    if (switchId === undefined || vlan === undefined || (flags & NTF_MASTER) === 0) return [];
+    if (switchId === undefined || vlan === undefined || (flags & NTF_SELF) !== 0) return [];
     if ((state & NUD_PERMANENT) !== 0) return [];
     const isStatic = (state & NUD_NOARP) !== 0;
     return [{ mac, switchId, vlan, ifindex, isStatic, age: isStatic ? 0 : updated }];
