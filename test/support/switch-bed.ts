@@ -6,6 +6,7 @@ import type { Datapath } from "../../daemon/datapath/datapath.ts";
 import type { Lab, LabHost } from "../../daemon/demo/lab.ts";
 import type { PacketSocket, ReceivedFrame } from "../../daemon/kernel/kernel.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
+import { attachmentAlias } from "../../daemon/model/target.ts";
 
 export interface Arrival {
   readonly port: number;
@@ -13,29 +14,34 @@ export interface Arrival {
   readonly frame: string;
 }
 
+interface Port {
+  readonly ifindex: number;
+  readonly socket: PacketSocket;
+}
+
 export class SwitchBed {
   readonly host: LabHost;
-  readonly #ports: readonly { readonly ifindex: number; readonly socket: PacketSocket }[];
+  readonly #ports: readonly Port[];
   readonly #arrivals: Arrival[];
   #datapath: Datapath | null = null;
 
-  private constructor(host: LabHost, ports: SwitchBed["#ports"], arrivals: Arrival[]) {
+  private constructor(host: LabHost, ports: readonly Port[], arrivals: Arrival[]) {
     this.host = host;
     this.#ports = ports;
     this.#arrivals = arrivals;
   }
 
-  static async make(lab: Lab, name: string, ports: number): Promise<SwitchBed> {
+  /** `workloads`: the first so many ports; the others are NICs */
+  static async make(lab: Lab, name: string, ports: number, workloads: number): Promise<SwitchBed> {
     const host = await lab.host(name);
     await silence(host);
     const arrivals: Arrival[] = [];
     const made = Array.from({ length: ports }, async (_, port) => {
       const station = await lab.host(`${name}-s${port}`);
       await silence(station);
-      const cable = await lab.cable(
-        { host, interface: `p${port}` },
-        { host: station, interface: "eth0" },
-      );
+      const cable = await lab.cable({ host, interface: `p${port}` }, { host: station, interface: "eth0" });
+      const alias = attachmentAlias("differential", "net", `s${port}`);
+      if (port < workloads) await host.namespace.changeLink({ ifindex: cable.a }, { alias });
       const options = { ifindex: cable.b, promiscuous: true };
       const socket = await station.namespace.openPacketSocket(options, (frames) => {
         for (const frame of frames) arrivals.push({ port, frame: onTheWire(frame) });
@@ -87,7 +93,7 @@ export class SwitchBed {
     return this.#datapath;
   }
 
-  #at(port: number): SwitchBed["#ports"][number] {
+  #at(port: number): Port {
     const found = this.#ports[port];
     if (found === undefined) throw new RangeError(`there is no port ${port}`);
     return found;

@@ -141,7 +141,13 @@ function job() {
   const leftOut = LEFT_OUT.map((title) => `--match=!${title}`);
   return inHostRoot([process.execPath, ava, "--tap", ...PACE, ...leftOut], {
     directory: BUNDLES,
-    environment: { PORTWRIGHT_TEST_PATIENCE: "6", PORTWRIGHT_TEST_OBJECTS: OBJECTS },
+    environment: { ...passedOn(), PORTWRIGHT_TEST_PATIENCE: "6", PORTWRIGHT_TEST_OBJECTS: OBJECTS },
     limitMs: LIMIT_MS,
   });
+}
+
+/** What repeats a generated test. */
+function passedOn() {
+  const names = ["PORTWRIGHT_SEED", "PORTWRIGHT_RUNS"];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }

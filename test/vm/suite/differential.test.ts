@@ -104,14 +104,25 @@ const destination = fc.oneof(
 
 const port = fc.integer({ min: 0, max: PORTS - 1 });
 const send: fc.Arbitrary<Step> = fc
-  .record({ port, moved: fc.integer({ min: 0, max: 9 }), dst: destination, tags, length: fc.integer({ min: 46, max: 1400 }) })
+  .record({
+    port,
+    moved: fc.integer({ min: 0, max: 9 }),
+    dst: destination,
+    tags,
+    length: fc.integer({ min: 46, max: 1400 }),
+  })
   // Most frames come from their own station; now and then an address moves.
   .map(({ moved, ...others }) => ({ op: "send", src: moved > PORTS ? others.port : moved, ...others }));
-const set: fc.Arbitrary<Step> = port.chain((at) => portAt(at).map((config) => ({ op: "set" as const, port: at, config })));
+const set: fc.Arbitrary<Step> = port.chain((at) =>
+  portAt(at).map((config) => ({ op: "set" as const, port: at, config })),
+);
 
 const script: fc.Arbitrary<Script> = fc.record({
   ports: fc.tuple(...Array.from({ length: PORTS }, (_, at) => portAt(at))),
-  steps: fc.array(fc.oneof({ weight: 9, arbitrary: send }, { weight: 1, arbitrary: set }), { minLength: 10, maxLength: 25 }),
+  steps: fc.array(fc.oneof({ weight: 9, arbitrary: send }, { weight: 1, arbitrary: set }), {
+    minLength: 10,
+    maxLength: 25,
+  }),
 });
 
 function often(value: boolean): fc.Arbitrary<boolean> {
@@ -135,10 +146,10 @@ async function makeBeds(t: ExecutionContext): Promise<Beds> {
     await rm(pinRoot, { recursive: true, force: true });
   });
   kernel.mountBpffs(pinRoot);
-  const ebpf = await SwitchBed.make(lab, "ebpf", PORTS);
+  const ebpf = await SwitchBed.make(lab, "ebpf", PORTS, UPLINK);
   const { namespace } = ebpf.host;
   ebpf.use(await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() }));
-  const bridged = await SwitchBed.make(lab, "bridge", PORTS);
+  const bridged = await SwitchBed.make(lab, "bridge", PORTS, UPLINK);
   for (let id = 0; id < SWITCHES; id++) {
     const switching = { datapath: "bridge", vlanFiltering: true, hostKey: "differential" } as const;
     await bridged.host.namespace.createLink(linkCreate(bridge(`cn${id}`, id, 1500, switching)));
@@ -226,7 +237,7 @@ test("generated topologies and frames: both datapaths deliver the same frames wi
     delivered += marks.reduce((all, mark) => all + beds.ebpf.arrived(mark).length, 0);
     if (differences.length > 0) throw new Error(JSON.stringify(describe(one, marks, differences), null, 1));
   });
-  await fc.assert(property, { seed: SEED, numRuns: RUNS });
+  await fc.assert(property, { seed: SEED, numRuns: RUNS, includeErrorInReport: true });
   t.is(beds.ebpf.dropped + beds.bridge.dropped, 0);
   t.log(`seed ${SEED}: ${RUNS} topologies, ${sent} frames, ${delivered} deliveries, the same on both`);
   t.true(delivered > sent / 4, "frames that nobody gets prove little");
