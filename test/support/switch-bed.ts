@@ -59,11 +59,6 @@ export class SwitchBed {
     await this.#switch.setPort(this.#at(port).ifindex, config);
   }
 
-  /** Forgets all ports, and with them what was learned. */
-  async clear(): Promise<void> {
-    for (const { ifindex } of this.#ports) await this.#switch.removePort(ifindex);
-  }
-
   async send(port: number, frame: Uint8Array): Promise<void> {
     await this.#at(port).socket.send(frame);
   }
