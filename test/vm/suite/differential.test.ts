@@ -155,7 +155,7 @@ async function makeBeds(t: ExecutionContext): Promise<Beds> {
   ebpf.use(await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() }));
   const bridged = await SwitchBed.make(lab, "bridge", PORTS, UPLINK);
   for (let id = 0; id < SWITCHES; id++) {
-    const switching = { datapath: "bridge", vlanFiltering: true, hostKey: "differential" } as const;
+    const switching = { datapath: "bridge", vlanFiltering: true, vlanLinks: true, hostKey: "differential" } as const;
     await bridged.host.namespace.createLink(linkCreate(bridge(`cn${id}`, id, 1500, switching)));
   }
   bridged.use(new BridgeDatapath(bridged.host.namespace, ""));
