@@ -118,6 +118,31 @@ test("a port whose VLANs change keeps the counts of those that stay", async (t) 
   t.deepEqual([await countOf(a, 50), await countOf(a, 150)], [0n, 0n]);
 });
 
+test("addresses in VLANs that a port leaves, and in a switch that it leaves, are forgotten; others stay", async (t) => {
+  const b = await bench(t, 1);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  const [a = 0] = b.ifindexes;
+  const link = await b.far.namespace.link({ name: "p0" });
+  const sender = await b.far.namespace.openPacketSocket({ ifindex: link?.ifindex ?? 0 }, () => {});
+  t.teardown(() => sender.close());
+  const vlans = async (): Promise<readonly number[]> =>
+    (await datapath.fdb()).map(({ vlan }) => vlan).toSorted((x, y) => x - y);
+  const many = Array.from({ length: 20 }, (_, n) => 100 + n);
+  for (const [before, after, left] of [
+    [port([100, 200, 300]), port([200, 300]), [200, 300]],
+    [port(many), port([100]), []], // too many to look for one by one
+    [port([100]), { ...port([100]), switchId: 1 }, []],
+  ] as const) {
+    await datapath.setPort(a, before);
+    for (const vid of before.allowed) await sender.send(frame({ dst: BROADCAST, src: station(7), tags: [{ vid }] }));
+    await until(async () => (await vlans()).length === before.allowed.count);
+    await datapath.setPort(a, after);
+    t.deepEqual(await vlans(), [...left]);
+    await datapath.removePort(a);
+  }
+});
+
 test("addresses of a removed port are forgotten at once, and destroy leaves no pin", async (t) => {
   const b = await bench(t, 2);
   const datapath = await b.open();

@@ -7,9 +7,10 @@ import { KeyedLock } from "../../async/keyed-lock.ts";
 import type { Kernel, Namespace } from "../../kernel/kernel.ts";
 import type { PortConfig } from "../../model/port.ts";
 import type { ObservedPort } from "../../model/target.ts";
+import { VlanSet } from "../../model/vlan-set.ts";
 import type { Datapath, DatapathEvent, FdbCount, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
 import { type ClockSample, TickClock } from "./ageing.ts";
-import type { Domain, FloodList } from "./flood-lists.ts";
+import { type Domain, domainOf, type FloodList } from "./flood-lists.ts";
 import { chooseHook, type Hook } from "./hook.ts";
 import { checkAbi } from "./abi-table.ts";
 import { ABI_VERSION, decodeEvent, FLOOD_MAX, MAX_PORTS, SLOTS_MAX, TICK_SHIFT } from "./layout.ts";
@@ -159,6 +160,7 @@ export class EbpfDatapath implements Datapath {
       } else {
         if (freshSlots) await this.#maps.moveCounts(before, after);
         await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex, "in use")]);
+        await this.#forget(before.portId, before.config, config);
       }
       this.#unwritten.clear();
       this.#unsettled.add(ifindex);
@@ -168,6 +170,16 @@ export class EbpfDatapath implements Datapath {
       throw error;
     }
     return { ifindex, portId: after.portId, config, attached: true };
+  }
+
+  /** What was learned in VLANs that the port has left would draw frames to it that it must not have (nbp_vlan_delete). */
+  async #forget(portId: number, before: PortConfig, after: PortConfig): Promise<void> {
+    const stays = before.switchId === after.switchId ? after.allowed : VlanSet.empty;
+    const left = before.allowed.difference(stays);
+    if (left.count > SWEEPS_AT_ONCE) await this.#maps.sweepFdb({ portId, statics: true });
+    else
+      for (const vid of left)
+        await this.#maps.sweepFdb({ portId, domain: domainOf(before.switchId, vid), statics: true });
   }
 
   async #removePort(ifindex: number): Promise<void> {
@@ -304,6 +316,9 @@ export class EbpfDatapath implements Datapath {
     if (events.length > 0) for (const listener of this.#listeners) listener(events);
   }
 }
+
+/** A sweep looks at every address: from so many VLANs on, all of the port's are forgotten in one. */
+const SWEEPS_AT_ONCE = 16;
 
 function observed({ ifindex, portId, config }: PortEntry, attached: boolean): ObservedPort {
   return { ifindex, portId, config, attached };
