@@ -10,6 +10,7 @@ import { initramfs } from "./initramfs.mjs";
 import { inHostRoot } from "./job.mjs";
 import { obtainKernel, SERIES } from "./kernels.mjs";
 import { boot, consoleTail, MachineError } from "./machine.mjs";
+import { sideBySide } from "./side-by-side.mjs";
 
 /** @typedef {import("../../scripts/testing/tap.mjs").Result} Result */
 
@@ -48,23 +49,12 @@ const LIMIT_MS = 2_400_000;
 export async function* runInVms(files) {
   // Comma-separated, to try one of them: PORTWRIGHT_VM_KERNELS=6.1
   const chosen = process.env.PORTWRIGHT_VM_KERNELS?.split(",");
-  // Ctrl-C ends QEMU, which gets it too; there is no sense in booting the next one then.
-  let interrupted = false;
-  const interrupt = () => {
-    interrupted = true;
-  };
-  process.once("SIGINT", interrupt);
-  try {
-    await bundle(files, BUNDLES);
-    mkdirSync(OBJECTS, { recursive: true });
-    await compileFixtures(OBJECTS);
-    for (const series of SERIES) {
-      if (interrupted) return;
-      if (chosen === undefined || chosen.includes(series.name)) yield* runInVm(series);
-    }
-  } finally {
-    process.off("SIGINT", interrupt);
-  }
+  await bundle(files, BUNDLES);
+  mkdirSync(OBJECTS, { recursive: true });
+  await compileFixtures(OBJECTS);
+  // All at a time: each runs one test after another, and leaves a core to the next one. Ctrl-C reaches every QEMU.
+  const machines = SERIES.filter(({ name }) => chosen === undefined || chosen.includes(name)).map(runInVm);
+  yield* sideBySide(machines);
 }
 
 /**
