@@ -326,7 +326,8 @@ export class Daemon implements Backend {
   }
 
   #allConditions(): readonly Condition[] {
-    return [...this.#control.conditions, ...this.#reconciler.conditions];
+    const clients = this.#dhcp.conditions(this.#reconciler.intent);
+    return [...this.#control.conditions, ...this.#reconciler.conditions, ...clients];
   }
 
   #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {

@@ -57,6 +57,11 @@ export const errorTable = {
     cni: 103,
     help: "Check the DHCP server of that VLAN, and that the uplink's switch carries the VLAN.",
   },
+  DHCP_CLIENT_FAILED: {
+    status: 500,
+    cni: 999,
+    help: "Install busybox; under systemd, the drop-in dhcp.conf as well. The daemon's log has more.",
+  },
   MTU_TOO_LARGE: { status: 409, cni: 103, help: "Lower the MTU to what the NIC can carry." },
   // attach requests
   REQUEST_INVALID: { status: 400, cni: 7, help: "Correct the field named; GET /openapi.json describes requests." },

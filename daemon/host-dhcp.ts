@@ -1,15 +1,16 @@
 /** DHCP for the host's own interfaces: the clients of the managed namespace, and which of them the intent wants. */
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startClient } from "./dhcp/client.ts";
+import { clientConditions } from "./dhcp/client-conditions.ts";
 import { DhcpClients } from "./dhcp/dhcp-clients.ts";
 import { LeaseFiles } from "./dhcp/lease-files.ts";
 import type { Link, NetnsHandle } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
 import type { Lease } from "./model/lease.ts";
 import { hostLinkNames, type Intent } from "./model/resources.ts";
-import { isOurs } from "./model/target.ts";
-import { dhcpHookFile } from "./package-files.ts";
+import { type Condition, isOurs } from "./model/target.ts";
+import { dhcpProgramDirectory } from "./package-files.ts";
 import type { Settings } from "./settings.ts";
 
 export class HostDhcp {
@@ -23,7 +24,7 @@ export class HostDhcp {
     onChange: () => void,
   ) {
     this.#netns = netns === null ? null : openSame(netns, handle);
-    const place = { netns: this.#netns, hook: dhcpHookFile() };
+    const place = { netns: this.#netns, programs: dhcpProgramDirectory() };
     this.#clients = new DhcpClients({
       files: new LeaseFiles(join(stateDirectory, "leases"), log),
       start: (device, request, events) => startClient(device, request, place, events),
@@ -34,6 +35,10 @@ export class HostDhcp {
 
   get leases(): ReadonlyMap<string, Lease> {
     return this.#clients.leases;
+  }
+
+  conditions(intent: Intent): readonly Condition[] {
+    return clientConditions(intent, this.#clients.faults, () => readFileSync("/proc/self/status", "utf8"));
   }
 
   /** After each round. */

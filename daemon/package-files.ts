@@ -22,8 +22,8 @@ export function bpfObjectFile(): string {
 export function cniPluginFile(): string {
   return join(packageRoot(), "build/cni/portwright");
 }
-export function dhcpHookFile(): string {
-  return join(packageRoot(), "build/dhcp/portwright-dhcp-hook");
+export function dhcpProgramDirectory(): string {
+  return join(packageRoot(), "build/dhcp");
 }
 export function daemonProgram(): string {
   return join(packageRoot(), "dist/portwrightd.mjs");

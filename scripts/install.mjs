@@ -22,7 +22,7 @@ const files = () => [
   [["build/Release/portwright.node"], `${LIBRARY}/build/Release`, 0o755],
   [all("build/bpf", /\.bpf\.o$/), `${LIBRARY}/build/bpf`, 0o644],
   [["build/cni/portwright"], "opt/cni/bin", 0o755],
-  [["build/dhcp/portwright-dhcp-hook"], `${LIBRARY}/build/dhcp`, 0o755],
+  [all("build/dhcp", /^portwright-dhcp-(hook|launch)$/), `${LIBRARY}/build/dhcp`, 0o755],
   [["systemd/dropins/dhcp.conf"], `${LIBRARY}/systemd`, 0o644],
   [all("systemd", /\.(service|socket)$/), "usr/lib/systemd/system", 0o644],
   [all("systemd/sysusers.d", /\.conf$/), "usr/lib/sysusers.d", 0o644],

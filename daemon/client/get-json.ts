@@ -8,9 +8,12 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
   EACCES: "only root and the socket's group may connect",
 };
 
-export function getJson<T>(socketPath: string, path: string): Promise<T> {
+const LIMIT_MS = 5000;
+
+/** `limitMs`: how long the daemon may say nothing */
+export function getJson<T>(socketPath: string, path: string, limitMs = LIMIT_MS): Promise<T> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, timeout: 5000 }, (response) => {
+    const call = request({ socketPath, path, timeout: limitMs }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
@@ -20,7 +23,7 @@ export function getJson<T>(socketPath: string, path: string): Promise<T> {
         else reject(new Error(`GET ${path}: ${response.statusCode} ${text}`));
       });
     });
-    call.on("timeout", () => call.destroy(new Error(`GET ${path}: no answer in 5 s`)));
+    call.on("timeout", () => call.destroy(new Error(`GET ${path}: no answer in ${limitMs / 1000} s`)));
     call.on("error", (error) => reject(explained(error, socketPath)));
     call.end();
   });

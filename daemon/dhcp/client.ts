@@ -3,14 +3,15 @@
  * configures nothing: its "script" is a program of ours that passes its events on.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 
 export interface ClientPlace {
   /** descriptor of the managed namespace; null: the daemon's own */
   readonly netns: number | null;
-  /** build/dhcp/portwright-dhcp-hook */
-  readonly hook: string;
+  /** directory of portwright-dhcp-launch and portwright-dhcp-hook */
+  readonly programs: string;
 }
 
 export interface ClientEvents {
@@ -27,7 +28,7 @@ export interface DhcpClient {
   stop(): Promise<void>;
 }
 
-/** Descriptors of the child. udhcpc takes 3 and 4 for its signals (udhcp_sp_setup), which closes what was there. */
+/** Descriptors of the child. The launcher closes the first; udhcpc takes 3 and 4 for its signals (udhcp_sp_setup), which closes what was there. */
 const NAMESPACE = 3;
 const EVENTS = 5;
 const STOP_LIMIT_MS = 2000;
@@ -39,17 +40,15 @@ const CONFLICT_WAIT_MS = 500;
 
 /** `request`: the address it had, or empty */
 export function startClient(device: string, request: string, place: ClientPlace, events: ClientEvents): DhcpClient {
-  const enter = place.netns === null ? [] : ["/usr/bin/nsenter", `--net=/proc/self/fd/${NAMESPACE}`];
   // The kernel ends it with the daemon, also where that is killed (PR_SET_PDEATHSIG, which exec keeps).
-  const [program = "", ...args] = [
-    ...["/usr/bin/setpriv", "--pdeathsig", "KILL"],
-    ...enter,
-    ...["/bin/busybox", "udhcpc", "-f", "-i", device, "-s", place.hook],
+  const args = [
+    ...[String(process.pid), place.netns === null ? "-" : String(NAMESPACE)],
+    ...["/bin/busybox", "udhcpc", "-f", "-i", device, "-s", join(place.programs, "portwright-dhcp-hook")],
     ...["-V", "portwright", "-o", "-O", "subnet"],
     ...["-t", "3", "-T", String(PAUSE), "-A", String(ROUND_PAUSE), `-a${CONFLICT_WAIT_MS}`],
     ...(request === "" ? [] : ["-r", request]),
   ];
-  const child = spawn(program, args, {
+  const child = spawn(join(place.programs, "portwright-dhcp-launch"), args, {
     cwd: "/",
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
     stdio: ["ignore", "pipe", "pipe", place.netns ?? "ignore", "ignore", "pipe"],

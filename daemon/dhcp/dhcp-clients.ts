@@ -13,7 +13,7 @@ export interface DhcpClientsOptions {
   readonly files: Pick<LeaseFiles, "load" | "save" | "remove">;
   readonly start: (device: string, request: string, events: ClientEvents) => DhcpClient;
   readonly log: Log;
-  /** an address came, changed or went */
+  /** an address came, changed or went; a client does not run, or does again */
   readonly onChange: () => void;
   /** ms since 1970; leases outlive this process */
   readonly now?: () => number;
@@ -33,6 +33,8 @@ interface Running {
   startedAt: number;
   /** the client has said that nothing is configured, as it does when it starts */
   hasBegun: boolean;
+  /** why it ended, until one has begun again; empty: it did not */
+  fault: string;
   retry: NodeJS.Timeout | null;
   delay: number;
 }
@@ -61,6 +63,16 @@ export class DhcpClients {
     return new Map([...this.#leases].filter(([, lease]) => Date.parse(lease.expiresAt) > now));
   }
 
+  /** Why the client of an interface that has no lease does not run, by device. */
+  get faults(): ReadonlyMap<string, string> {
+    const { leases } = this;
+    return new Map(
+      [...this.#running].flatMap(([device, { fault }]) =>
+        fault === "" || leases.has(device) ? [] : [[device, fault] as const],
+      ),
+    );
+  }
+
   /** Which interfaces want an address from a server; null: its link is not there now, and its lease is kept for it. */
   want(devices: ReadonlyMap<string, { readonly ifindex: number; readonly mac: string } | null>): void {
     if (this.#closed) return;
@@ -73,7 +85,7 @@ export class DhcpClients {
     }
     for (const [device, link] of devices) {
       if (link === null || this.#running.has(device)) continue;
-      const fresh = { client: null, startedAt: 0, hasBegun: false, retry: null, delay: FIRST_RETRY };
+      const fresh = { client: null, startedAt: 0, hasBegun: false, fault: "", retry: null, delay: FIRST_RETRY };
       this.#running.set(device, { ...link, ...fresh });
       this.#start(device);
     }
@@ -110,6 +122,7 @@ export class DhcpClients {
         log.warn({ device, reason, last, again: `in ${running.delay / 1000} s` }, "the DHCP client ended");
         running.retry = setTimeout(() => this.#start(device), running.delay);
         running.delay = Math.min(LAST_RETRY, running.delay * 2);
+        this.#setFault(running, last === "" ? reason : last);
       },
     });
   }
@@ -137,6 +150,7 @@ export class DhcpClients {
     // A client begins by saying that nothing is configured: it does not know what the one before it got.
     const isBeginning = event.kind === "unconfigured" && !running.hasBegun;
     running.hasBegun = true;
+    this.#setFault(running, "");
     if (event.kind === "lease") this.#got(device, event);
     else if (event.kind === "unanswered") log.debug({ device }, "no DHCP server answers");
     else if (!isBeginning && this.#leases.has(device)) {
@@ -144,6 +158,12 @@ export class DhcpClients {
       this.#forget(device);
       this.#options.onChange();
     }
+  }
+
+  #setFault(running: Running, fault: string): void {
+    if (running.fault === fault) return;
+    running.fault = fault;
+    this.#options.onChange();
   }
 
   #got(device: string, { address, prefixLength, server, seconds }: Extract<DhcpEvent, { kind: "lease" }>): void {

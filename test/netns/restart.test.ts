@@ -4,7 +4,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import test from "ava";
 import { daemonArguments } from "../../daemon/demo/daemon-process.ts";
-import { getJson } from "../../daemon/client/get-json.ts";
 import { PATIENCE, until } from "../support/until.ts";
 import { OOB, type Pod, staticIpam, TestHost } from "../support/test-host.ts";
 
@@ -44,7 +43,7 @@ test.serial("a restarted daemon finds ports, addresses and counters as they were
   const { h, a } = await twoPods(t);
   t.deepEqual(await pings(a, "10.100.0.12", 20), { sent: 20, received: 20 });
   const before = await h.ports();
-  const { fdb } = await getJson<{ fdb: { mac: string; device: string }[] }>(h.readSocket, "/v1/fdb");
+  const { fdb } = await h.get<{ fdb: { mac: string; device: string }[] }>("/v1/fdb");
   t.true(fdb.length >= 2);
   await h.daemon.kill();
   await h.start();
@@ -57,7 +56,7 @@ test.serial("a restarted daemon finds ports, addresses and counters as they were
     const received = Number(vlans?.[0]?.rxPackets);
     t.true(received >= Number(port.counters?.vlans[0]?.rxPackets), `${port.device} keeps its counters`);
   }
-  const again = await getJson<{ fdb: { mac: string; device: string }[] }>(h.readSocket, "/v1/fdb");
+  const again = await h.get<{ fdb: { mac: string; device: string }[] }>("/v1/fdb");
   for (const { mac, device } of fdb)
     t.true(
       again.fdb.some((e) => e.mac === mac && e.device === device),

@@ -17,26 +17,29 @@ import type { TestHost } from "./test-host.ts";
 
 const run = promisify(execFile);
 
-export const HOST_NETWORK = (name: string, vlan: number, spec: string): string => `
+export const HOST_NETWORK = (name: string, vlan: number, spec: string, clusterNetwork = "oob"): string => `
 apiVersion: network.harvesterhci.io/v1beta1
 kind: HostNetworkConfig
 metadata: { name: ${name} }
-spec: { clusterNetwork: oob, vlanID: ${vlan}, ${spec} }
+spec: { clusterNetwork: ${clusterNetwork}, vlanID: ${vlan}, ${spec} }
 `;
 /** mode static; the node is this machine */
 export const STATIC = (address: string): string => `mode: static, ips: { ${JSON.stringify(hostname())}: ${address} }`;
 
+/** The far end of a host's uplink is `nic0` in `wire`. */
+export type Wire = Pick<TestHost, "lab" | "wire" | "directory">;
+
 export class WireSwitch {
-  readonly #h: TestHost;
+  readonly #h: Wire;
   readonly #datapath: EbpfDatapath;
 
-  private constructor(h: TestHost, datapath: EbpfDatapath) {
+  private constructor(h: Wire, datapath: EbpfDatapath) {
     this.#h = h;
     this.#datapath = datapath;
   }
 
   /** What the far end of the uplink hangs on: a switch of ours in the wire's namespace, with these VLANs tagged. */
-  static async build(t: ExecutionContext, h: TestHost, vlans: readonly number[]): Promise<WireSwitch> {
+  static async build(t: ExecutionContext, h: Wire, vlans: readonly number[]): Promise<WireSwitch> {
     const kernel = nativeKernel();
     const pinRoot = join(h.directory, "wire-bpf");
     await mkdir(pinRoot, { recursive: true, mode: 0o700 });

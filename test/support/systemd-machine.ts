@@ -8,6 +8,7 @@ import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { type ProgramResult, runProgram } from "../../daemon/demo/run-program.ts";
+import type { Status } from "../../daemon/model/status.ts";
 import { CLUSTER_NETWORK, UPLINK } from "./test-host.ts";
 import { PATIENCE, until } from "./until.ts";
 
@@ -148,11 +149,19 @@ export class Machine {
     return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Entry]));
   }
 
-  /** by the reading socket */
   async networks(): Promise<readonly string[]> {
-    const args = ["-s", "--unix-socket", "/run/portwright/read.sock", "http://localhost/v1/networks"];
-    const { networks } = JSON.parse(await this.output("curl", args)) as { networks: { name: string }[] };
-    return networks.map(({ name }) => name);
+    return (await this.status()).networks.map(({ name }) => name);
+  }
+
+  /** by the reading socket */
+  async status(): Promise<Status> {
+    const args = ["-s", "--unix-socket", "/run/portwright/read.sock", "http://localhost/v1/status"];
+    return JSON.parse(await this.output("curl", args)) as Status;
+  }
+
+  /** Path, from here, of its namespace of that name. */
+  netns(name: string): string {
+    return `/proc/${this.#leader}/root/run/netns/${name}`;
   }
 
   /** By the installed plugin, for the namespace of that name; answers with the address that IPAM gave. */

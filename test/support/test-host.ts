@@ -23,6 +23,7 @@ import { PATIENCE } from "./until.ts";
 const run = promisify(execFile);
 let count = 0;
 const START_LIMIT_MS = 20_000 * PATIENCE;
+const ANSWER_LIMIT_MS = 5_000 * PATIENCE;
 
 export interface TestNic {
   readonly name: string;
@@ -116,7 +117,10 @@ export class TestHost {
     const daemon = await DaemonProcess.start(paths(directory, host, datapath), { ready, limitMs: START_LIMIT_MS });
     const self = new TestHost(lab, directory, host, wire, daemon);
     self.datapath = datapath;
-    t.teardown(() => self.daemon.stop());
+    t.teardown(async () => {
+      await self.daemon.stop();
+      if (!t.passed) t.log(self.daemon.log);
+    });
     return self;
   }
 
@@ -165,10 +169,13 @@ export class TestHost {
   }
 
   status(): Promise<Status> {
-    return getJson<Status>(this.readSocket, "/v1/status");
+    return this.get<Status>("/v1/status");
   }
   async ports(): Promise<readonly PortView[]> {
-    return (await getJson<{ ports: PortView[] }>(this.readSocket, "/v1/ports")).ports;
+    return (await this.get<{ ports: PortView[] }>("/v1/ports")).ports;
+  }
+  get<T>(path: string): Promise<T> {
+    return getJson<T>(this.readSocket, path, ANSWER_LIMIT_MS);
   }
 }
 

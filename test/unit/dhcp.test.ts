@@ -2,8 +2,10 @@
 import test from "ava";
 import type { ClientEvents } from "../../daemon/dhcp/client.ts";
 import { DhcpClients } from "../../daemon/dhcp/dhcp-clients.ts";
+import { clientConditions } from "../../daemon/dhcp/client-conditions.ts";
 import { parseEvent } from "../../daemon/dhcp/event.ts";
 import type { Lease } from "../../daemon/model/lease.ts";
+import type { Intent } from "../../daemon/model/resources.ts";
 import { until } from "../support/until.ts";
 
 const BOUND = "bound\tinterface=oob-br.100\tip=10.0.0.5\tmask=24\tserverid=10.0.0.1\tlease=600";
@@ -133,4 +135,47 @@ test("a client that ends is started again, later each time", async (t) => {
   await until(() => b.started.length === 2);
   b.clients.want(new Map());
   await b.clients.close();
+});
+
+test("a client that does not run is told until one begins, unless there is a lease all the same", async (t) => {
+  const b = bed();
+  b.clients.want(LINK);
+  b.started[0]?.events.onLog("udhcpc: socket: Address family not supported by protocol");
+  b.started[0]?.events.onEnd("exit code 1");
+  const text = "udhcpc: socket: Address family not supported by protocol";
+  t.deepEqual([...b.clients.faults], [[DEVICE, text]]);
+  t.is(b.changes, 1);
+  await until(() => b.started.length === 2);
+  t.is(b.clients.faults.size, 1);
+  b.started[1]?.events.onLog(text);
+  b.started[1]?.events.onEnd("exit code 1");
+  t.is(b.changes, 1, "nothing new");
+  await until(() => b.started.length === 3);
+  b.say("deconfig");
+  t.is(b.clients.faults.size, 0);
+  t.is(b.changes, 2);
+  b.say(BOUND);
+  b.started[2]?.events.onEnd("signal SIGKILL");
+  t.is(b.clients.faults.size, 0, "the lease is in force");
+  await b.clients.close();
+});
+
+test("what is said of such a client names the drop-in where the daemon has not the rights that it gives", (t) => {
+  const config = { name: "storage", clusterNetwork: "oob", vlan: 100, dhcp: true };
+  const intent = { hostNetworkConfigs: new Map([["storage", config]]) } as unknown as Intent;
+  const said = (status: string) => clientConditions(intent, new Map([[DEVICE, "exit code 1"]]), () => status);
+  const [full] = said("CapInh:\t0000000000000000\nCapEff:\t000001ffffffffff\n");
+  t.deepEqual(full, {
+    code: "DHCP_CLIENT_FAILED",
+    object: "HostNetworkConfig/storage",
+    message: "the DHCP client of oob-br.100 does not run: exit code 1",
+  });
+  // CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN: what the unit has
+  t.regex(said("CapEff:\t0000000000203000\n")[0]?.message ?? "", /needs the drop-in \/usr\/lib\/.*dhcp\.conf$/);
+  t.deepEqual(said("CapEff:\t0000000000203400\n"), said("CapEff:\t000001ffffffffff\n"));
+  const fixed = { hostNetworkConfigs: new Map([["storage", { ...config, dhcp: false }]]) } as unknown as Intent;
+  t.deepEqual(
+    clientConditions(fixed, new Map([[DEVICE, "x"]]), () => ""),
+    [],
+  );
 });
