@@ -130,7 +130,8 @@ test.serial(
     // Harvester 8953: the network goes, the node's own VLAN stays.
     await h.del(shared);
     await h.del(own);
-    await apply(h, MGMT);
+    // A round may have taken VLAN 200 off the uplink already; if not, this change does, and is to be confirmed.
+    if ((await apply(h, MGMT)).phase === "waiting") await confirm(h);
     await until(async () => !(await vlansOf(h.host, "mgmt-bo")).includes(200));
     t.deepEqual(await vlansOf(h.host, "mgmt-bo"), [1, 55, 100]);
     t.true(await reaches(h.wire, "192.0.2.1"));
