@@ -83,7 +83,10 @@ export interface Observed {
   readonly ports: readonly ObservedPort[];
 }
 
-/** Aliases of ours start so; nothing without it is ever changed or removed (a NIC is adjusted, never owned). */
+/**
+ * Aliases of ours start so; nothing without it is ever changed or removed (a NIC is adjusted, never owned). A link whose
+ * maker died before it was named reads as "portwright unnamed" (native/addon/link.h).
+ */
 const ALIAS_PREFIX = "portwright ";
 
 export function isOurs(link: Pick<Link, "alias">): boolean {

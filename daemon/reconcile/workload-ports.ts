@@ -153,11 +153,6 @@ export class WorkloadPorts implements PortMaker {
   }
 }
 
-/**
- * The kernel takes an alias only in a second message, so a crash between the two leaves a link without: its name, a hash
- * of the id that nobody else comes to, tells then.
- */
-function isOwnPort(link: Link, { id, hostInterface }: Pick<Attachment, "id" | "hostInterface">): boolean {
-  if (link.name !== hostInterface) return false;
-  return isOurs(link) || (link.alias === "" && link.kind === "veth" && link.name === hostInterfaceName(id));
+function isOwnPort(link: Link, { hostInterface }: Pick<Attachment, "hostInterface">): boolean {
+  return link.name === hostInterface && isOurs(link);
 }

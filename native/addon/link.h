@@ -12,6 +12,12 @@
 
 namespace pw {
 
+// The kernel takes an alias only for a link that is there (rtnl_newlink_create passes it over), but a group from birth
+// on: a link whose maker died between the two messages is known by that. It reads as one with the alias kUnnamed.
+constexpr char kOwnAlias[] = "portwright ";  // ALIAS_PREFIX, daemon/model/target.ts
+constexpr char kUnnamed[] = "portwright unnamed";
+constexpr uint32_t kOwnGroup = 0x7077;
+
 struct LinkStats {
   uint64_t rx_packets = 0, rx_bytes = 0, rx_errors = 0, rx_dropped = 0;
   uint64_t tx_packets = 0, tx_bytes = 0, tx_errors = 0, tx_dropped = 0;

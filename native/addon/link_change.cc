@@ -177,6 +177,7 @@ Created CreateLink(NetlinkSocket& socket, std::atomic<uint64_t>* writes, const L
   PutFlag(info, IFF_PROMISC, s.promiscuous);
   PutFlag(info, IFF_NOARP, s.no_arp);
   message.PutString(IFLA_IFNAME, *s.name);
+  if (s.alias && s.alias->rfind(kOwnAlias, 0) == 0) message.Put32(IFLA_GROUP, kOwnGroup);
   PutCommon(message, s);
   if (create.link) message.Put32(IFLA_LINK, *create.link);
   PutInfo(message, create.kind, s.data, create.peer);

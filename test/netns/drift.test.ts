@@ -1,8 +1,9 @@
 // Somebody changes what is ours, or what we wait for appears: put right by itself, and what is not ours is left alone.
 import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
+import type { LabHost } from "../../daemon/demo/lab.ts";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
 import { metric } from "../support/change.ts";
 import { until } from "../support/until.ts";
@@ -69,6 +70,21 @@ test("a bridge or probe port that is deleted, a NIC that is set down, a port's l
   await ip(h, "link", "set", "oob-br", "mtu", "1400");
   await until(async () => (await h.host.namespace.link({ name: "oob-br" }))?.mtu === 1500);
   t.deepEqual((await h.status()).conditions, []);
+});
+
+test("what a daemon left that died between making a link and naming it is taken up, or goes", async (t) => {
+  const born = async (host: LabHost, name: string): Promise<void> => {
+    await run("ip", ["-n", basename(host.path), "link", "add", name, "group", "28791", "type", "bridge"]);
+  };
+  const h = await TestHost.start(t, {
+    intent: OOB(),
+    prepare: async (host) => {
+      await born(host, "oob-br");
+      await born(host, "gone-br");
+    },
+  });
+  t.is((await h.host.namespace.link({ name: "oob-br" }))?.alias, "portwright bridge oob switch 0");
+  t.is(await h.host.namespace.link({ name: "gone-br" }), null);
 });
 
 test("a program that is taken off its hook comes back without any event, is counted and logged", async (t) => {

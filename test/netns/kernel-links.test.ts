@@ -48,6 +48,17 @@ test("without a peer namespace both ends are here, and IFLA_LINK joins them", as
   t.like(await ns.link({ ifindex: peerIfindex }), { name: "b", link: ifindex });
 });
 
+test("a link of ours whose maker died before it had its alias is known as ours; nobody else's is", async (t) => {
+  const lab = await makeLab(t);
+  const alias = "portwright bridge oob switch 0";
+  await lab.ns.createLink({ name: "ours", kind: "bridge", alias });
+  await lab.ns.createLink({ name: "theirs", kind: "bridge", alias: "a bridge" });
+  t.is((await lab.ns.link({ name: "ours" }))?.alias, alias);
+  for (const name of ["ours", "theirs"]) await ipDo(lab, "link", "set", name, "alias", "");
+  t.is((await lab.ns.link({ name: "ours" }))?.alias, "portwright unnamed");
+  t.is((await lab.ns.link({ name: "theirs" }))?.alias, "");
+});
+
 test("what the dump says is what ip says", async (t) => {
   const lab = await makeLab(t);
   await lab.ns.createLink({ name: "br0", kind: "bridge", mtu: 1450, alias: "a bridge" });
