@@ -29,6 +29,8 @@ const BOOT_LOOK = 1;
 export class IntentControl {
   readonly #options: IntentControlOptions;
   #transactions: Transactions | null = null;
+  /** somebody asked for the files while a change was under way: they may be newer than it */
+  #readAgain = false;
   /** what is wrong with the files */
   #condition: Condition | null = null;
 
@@ -59,7 +61,10 @@ export class IntentControl {
       });
       await this.#control.apply(candidate, { origin: "files" }).decided;
     } catch (error) {
-      this.#options.log.error({ err: error }, "the files did not come into force");
+      if (error instanceof PortwrightError && error.code === "TRANSACTION_PENDING") {
+        this.#readAgain = true;
+        this.#options.log.info({ reason: error.message }, "the files are read when the change under way has ended");
+      } else this.#options.log.error({ err: error }, "the files did not come into force");
     }
   }
 
@@ -141,7 +146,12 @@ export class IntentControl {
       {
         ...{ host, epoch, log, onRollback, store: sources.store },
         filesDigest: () => sources.digest(),
-        onEnd: (outcome, origin) => this.#ended(outcome, origin),
+        onEnd: (outcome, origin) => {
+          this.#ended(outcome, origin);
+          if (!this.#readAgain) return;
+          this.#readAgain = false;
+          setImmediate(() => void this.reload());
+        },
       },
       inForce,
       sources.store.load().good,

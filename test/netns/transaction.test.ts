@@ -257,6 +257,18 @@ test.serial("SIGHUP applies the files with verification", async (t) => {
   t.pass();
 });
 
+test.serial("SIGHUP while a change waits: the files are read when it has ended", async (t) => {
+  const h = await TestHost.start(t, { intent: OOB(), nics: NICS });
+  t.is((await apply(h, WIDER, { confirm: 60 })).phase, "waiting");
+  await writeFile(join(h.directory, "intent.yaml"), OOB(4000));
+  process.kill(h.daemon.pid, "SIGHUP");
+  await until(() => h.daemon.log.includes("the files are read when the change under way has ended"));
+  await order(h, "rollback");
+  await until(async () => (await h.host.namespace.link({ name: "nic0" }))?.mtu === 4000);
+  await until(async () => (await transaction(h)).phase === "idle");
+  t.deepEqual((await h.status()).conditions, []);
+});
+
 test.serial("the command: exit codes and words", async (t) => {
   const h = await TestHost.start(t, { intent: OOB(), nics: NICS });
   const file = join(h.directory, "wider.yaml");
