@@ -22,18 +22,10 @@ export const SHARED_FILES = [
   "test/bpf/switch-wire.test.ts",
   "test/netns/datapath.test.ts",
   "test/netns/hook.test.ts",
-  "test/netns/kernel-bpf-link.test.ts",
-  "test/netns/kernel-bpf.test.ts",
-  "test/netns/kernel-events.test.ts",
-  "test/netns/kernel-links.test.ts",
   "test/netns/restart.test.ts",
   "test/netns/traffic.test.ts",
-  "test/netns/two-switches.test.ts",
   "test/netns/wire.test.ts",
 ];
-
-/** Titles of tests that are long and no different from kernel to kernel. */
-const LEFT_OUT = ["*500 cycles of maps*"];
 
 const WORK = path.join(ROOT, "build/vm");
 const BUNDLES = path.join(WORK, "tests");
@@ -128,8 +120,7 @@ const PACE = ["--serial"];
 /** The runner of tests. */
 function job() {
   const ava = path.join(ROOT, "node_modules/ava/entrypoints/cli.mjs");
-  const leftOut = LEFT_OUT.map((title) => `--match=!${title}`);
-  return inHostRoot([process.execPath, ava, "--tap", ...PACE, ...leftOut], {
+  return inHostRoot([process.execPath, ava, "--tap", ...PACE], {
     directory: BUNDLES,
     environment: { ...passedOn(), PORTWRIGHT_TEST_PATIENCE: "6", PORTWRIGHT_TEST_OBJECTS: OBJECTS },
     limitMs: LIMIT_MS,

@@ -24,7 +24,7 @@ const UPLINK = PORTS - 1;
 const SWITCHES = 2;
 /** Number of a station that never says anything. */
 const NOBODY = PORTS + 1;
-const RUNS = Number(process.env["PORTWRIGHT_RUNS"] ?? 150);
+const RUNS = Number(process.env["PORTWRIGHT_RUNS"] ?? 100);
 const SEED = Number(process.env["PORTWRIGHT_SEED"] ?? Date.now() % 2 ** 31);
 
 type Port = Omit<PortConfig, "datapath">;
