@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -225,17 +226,27 @@ static int keep_delete(const struct buffer* request, const char* why) {
   return fail(CODE_IO, "portwrightd is away and the deletion cannot be kept for later", details);
 }
 
+enum { RETRY_MS = 100 };
+
 static int forward(const char* command, const char* socket_path) {
   bool is_add = strcmp(command, "ADD") == 0;
   bool is_del = strcmp(command, "DEL") == 0;
   struct buffer request = {.data = request_bytes, .cap = sizeof(request_bytes)};
   if (!make_request(&request)) return fail(CODE_ENVIRONMENT, "the CNI_* variables are too long", "");
 
-  struct buffer room = {.data = answer_bytes, .cap = sizeof(answer_bytes)};
-  struct answer answer = {.status = 0, .body = "", .body_len = 0, .why = ""};
+  struct buffer room;
+  struct answer answer;
   int64_t now = now_ms();
   int64_t patience = is_add ? 10000 : is_del ? 2000 : 0;
-  enum outcome outcome = ask_daemon(socket_path, &request, now + patience, now + PW_TOTAL_MS, &room, &answer);
+  enum outcome outcome;
+  for (;;) {
+    room = (struct buffer){.data = answer_bytes, .cap = sizeof(answer_bytes)};
+    answer = (struct answer){.status = 0, .body = "", .body_len = 0, .why = ""};
+    outcome = ask_daemon(socket_path, &request, now + patience, now + PW_TOTAL_MS, &room, &answer);
+    // 503: refused before anything was done. A daemon that is ending says so, and its successor takes the request.
+    if (!is_add || outcome != ANSWERED || answer.status != 503 || now_ms() + RETRY_MS > now + patience) break;
+    nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000}, NULL);
+  }
 
   if (outcome == UNTRUSTED) return fail(CODE_OTHER, "the daemon's socket is not trustworthy", answer.why);
   if (outcome == ANSWERED) {

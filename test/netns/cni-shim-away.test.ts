@@ -22,6 +22,22 @@ test("with the daemon away CHECK and GC say try again, STATUS says not available
   }
 });
 
+test("a daemon that is ending sends an ADD away unheard: it is asked again until its successor takes it", async (t) => {
+  const path = freshSocket();
+  const ending = JSON.stringify({ exitCode: 1, stdout: '{"code":11}', stderr: "" });
+  const done = JSON.stringify({ exitCode: 0, stdout: "done", stderr: "" });
+  let asked = 0;
+  await serve(t, path, (_, response) => {
+    const [status, reply] = ++asked < 3 ? [503, ending] : [200, done];
+    response.writeHead(status as number, { "content-length": Buffer.byteLength(reply as string) }).end(reply);
+  });
+  t.is((await run("ADD", conf(path))).stdout, "done");
+  t.is(asked, 3);
+  asked = 0;
+  t.is((await run("CHECK", conf(path))).stdout, '{"code":11}', "only what may wait waits");
+  t.is(asked, 1);
+});
+
 test("ADD waits for a daemon that comes back", async (t) => {
   const path = freshSocket();
   const result = run("ADD", conf(path));
