@@ -22,8 +22,6 @@ export const SHARED_FILES = [
   "test/bpf/switch-wire.test.ts",
   "test/netns/datapath.test.ts",
   "test/netns/hook.test.ts",
-  "test/netns/traffic.test.ts",
-  "test/netns/wire.test.ts",
 ];
 
 const WORK = path.join(ROOT, "build/vm");
