@@ -29,7 +29,7 @@ test("a daemon that is ending sends an ADD away unheard: it is asked again until
   let asked = 0;
   await serve(t, path, (_, response) => {
     const [status, reply] = ++asked < 3 ? [503, ending] : [200, done];
-    response.writeHead(status as number, { "content-length": Buffer.byteLength(reply as string) }).end(reply);
+    response.writeHead(status, { "content-length": Buffer.byteLength(reply) }).end(reply);
   });
   t.is((await run("ADD", conf(path))).stdout, "done");
   t.is(asked, 3);
