@@ -180,7 +180,7 @@ export class Daemon implements Backend {
     });
     this.#control = new IntentControl({
       host: transactionHost({
-        ...{ namespace, log, reconciler: this.#reconciler, prober: this.#prober },
+        ...{ reconciler: this.#reconciler, prober: this.#prober },
         onRound: () => this.#afterRound(),
       }),
       sources,

@@ -1,27 +1,16 @@
 /** The daemon as a change of intent sees it: the reconciler that does it, the probes that judge it. */
-import type { Namespace } from "./kernel/kernel.ts";
-import type { Log } from "./log.ts";
 import type { Prober } from "./probe/prober.ts";
-import { restore } from "./reconcile/restore.ts";
 import type { Reconciler } from "./reconcile/reconciler.ts";
 import type { TransactionHost } from "./transaction/host.ts";
 
 export interface TransactionHostParts {
-  readonly namespace: Namespace;
   readonly reconciler: Reconciler;
   readonly prober: Prober;
-  readonly log: Log;
   /** probes follow the intent */
   readonly onRound: () => Promise<void>;
 }
 
-export function transactionHost({
-  namespace,
-  reconciler,
-  prober,
-  log,
-  onRound,
-}: TransactionHostParts): TransactionHost {
+export function transactionHost({ reconciler, prober, onRound }: TransactionHostParts): TransactionHost {
   return {
     get intent() {
       return reconciler.intent;
@@ -44,6 +33,6 @@ export function transactionHost({
       await onRound();
       return round;
     },
-    restore: (saved) => restore(saved, namespace, log),
+    restore: (saved) => reconciler.restore(saved),
   };
 }

@@ -21,6 +21,7 @@ import { membership, samePort } from "../model/port.ts";
 import { compileUplinkPort, probedVlans, type SwitchContext } from "../model/ports.ts";
 import { DEFAULT_NATIVE_VLAN, type Intent, NO_INTENT } from "../model/resources.ts";
 import type { Switching } from "../model/switching.ts";
+import { restorations, type SavedLink } from "../model/saved-links.ts";
 import { observedSwitchIds } from "../model/switch-ids.ts";
 import type { Condition, Observed, TargetPort } from "../model/target.ts";
 import { VlanDemand } from "../model/vlan-demand.ts";
@@ -127,6 +128,18 @@ export class Reconciler implements WorkloadPortsHost {
     return this.#mutex.run(() => {
       if (cause !== "verify") this.#unreached.clear();
       return this.#round(cause);
+    });
+  }
+
+  /** Puts back what a change had overwritten and no intent names. One that fails does not stop the others. */
+  restore(saved: readonly SavedLink[]): Promise<void> {
+    return this.#mutex.run(async () => {
+      const { namespace, datapath, ends, log } = this.#options;
+      const steps = saved.length === 0 ? [] : restorations(saved, await namespace.links());
+      const failures = await apply({ steps }, namespace, datapath, ends);
+      if (steps.length > 0) log.info({ steps: steps.map(describe) }, "settings put back");
+      for (const { step, error } of failures)
+        log.error({ step: describe(step), err: error }, "settings cannot be put back");
     });
   }
 

@@ -90,7 +90,7 @@ export async function life(bed: Bed, death: Death, armed = false): Promise<Life 
   const causes: string[] = [];
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });
   const control = new IntentControl({
-    host: transactionHost({ namespace, reconciler, prober: noProbes, log: silent, onRound: async () => undefined }),
+    host: transactionHost({ reconciler, prober: noProbes, onRound: async () => undefined }),
     ...{ sources, epoch: "test", log: silent },
     onRollback: (cause) => causes.push(cause),
     onConditions: () => undefined,

@@ -78,11 +78,69 @@ test("overwritten settings of links that exist are noted, and what differs is pu
     ["nic0", "oob-br"],
   );
   t.false("up" in (saved[0]?.before ?? {}), "up follows from the intent alone");
-  t.deepEqual(restorations(saved, [link("nic0", 2, 9000, 777), link("oob-br", 3, 9000)]), [
-    { ifindex: 3, name: "oob-br", settings: { mtu: 1500 } },
-    { ifindex: 2, name: "nic0", settings: { mtu: 1500, txQueueLength: 1000, data: { miimon: 100 } } },
-  ]);
+  const back = restorations(saved, [link("nic0", 2, 9000, 777), link("oob-br", 3, 9000)]);
+  t.deepEqual(
+    back.map((step) => step.op === "change-link" && [step.ifindex, step.after]),
+    [
+      [3, { mtu: 1500 }],
+      [2, { mtu: 1500, txQueueLength: 1000, data: { miimon: 100 } }],
+    ],
+  );
   t.deepEqual(restorations(saved, []), [], "a link that is gone");
+});
+
+const MAC = "02:00:00:00:00:01";
+const bond = (over: Partial<Link>): Link => {
+  return {
+    ...link("mgmt-bo", 4, 1500),
+    kind: "bond",
+    mac: MAC,
+    data: { mode: 1, miimon: 100 },
+    master: 0,
+    ...over,
+  } as Link;
+};
+const slave = (name: string, ifindex: number, master: number): Link =>
+  ({ ...link(name, ifindex, 1500), kind: "", up: master !== 0, master }) as Link;
+const taken: Plan = {
+  steps: [
+    change("mgmt-bo", { up: true }, { up: false }, "outage"),
+    { op: "release", name: "eth0", ifindex: 2, bond: "mgmt-bo", up: false, needsSuccessor: false, impact: "outage" },
+    { op: "release", name: "eth1", ifindex: 3, bond: "mgmt-bo", up: false, needsSuccessor: false, impact: "outage" },
+    change("mgmt-bo", { data: { mode: 1, miimon: 100 } }, { data: { mode: 2, miimon: 100 } }, "outage"),
+  ].map((step) => (step.op === "change-link" ? { ...step, ifindex: 4 } : step)) as Step[],
+};
+const brief = (steps: readonly Step[]): readonly string[] =>
+  steps.map((step) => {
+    if (step.op === "change-link") return `${step.name} ${JSON.stringify(step.after)}`;
+    return step.op === "enslave" || step.op === "release" ? `${step.op} ${step.name}` : step.op;
+  });
+
+test("the mode of a bond goes back as it came: down, members out, and in again", (t) => {
+  const links = [slave("eth0", 2, 4), slave("eth1", 3, 4), bond({ data: { mode: 2, miimon: 100 } })];
+  t.deepEqual(brief(restorations(savedLinks(taken), links)), [
+    'mgmt-bo {"up":false}',
+    "release eth0",
+    "release eth1",
+    `mgmt-bo {"mac":"${MAC}","data":{"mode":1,"miimon":100}}`,
+    "enslave eth0",
+    "enslave eth1",
+    'mgmt-bo {"up":true}',
+  ]);
+});
+
+test("a bond that a crash left down and without members gets them back, whatever its mode was by then", (t) => {
+  const links = [slave("eth0", 2, 0), slave("eth1", 3, 4), bond({ up: false })];
+  t.deepEqual(brief(restorations(savedLinks(taken), links)), ['mgmt-bo {"up":true}', "enslave eth0"]);
+  const empty = [slave("eth0", 2, 0), slave("eth1", 3, 0), bond({ up: false, data: { mode: 2, miimon: 100 } })];
+  t.deepEqual(brief(restorations(savedLinks(taken), empty)), [
+    'mgmt-bo {"data":{"mode":1,"miimon":100}}',
+    'mgmt-bo {"up":true}',
+    "enslave eth0",
+    "enslave eth1",
+  ]);
+  const whole = [slave("eth0", 2, 4), slave("eth1", 3, 4), bond({})];
+  t.deepEqual(restorations(savedLinks(taken), whole), []);
 });
 
 test("who notices a step: its own port, or all of a switch where a shared link is cut", (t) => {
