@@ -98,10 +98,14 @@ const bond = (over: Partial<Link>): Link => {
     data: { mode: 1, miimon: 100 },
     master: 0,
     ...over,
-  } as Link;
+  };
 };
-const slave = (name: string, ifindex: number, master: number): Link =>
-  ({ ...link(name, ifindex, 1500), kind: "", up: master !== 0, master }) as Link;
+const slave = (name: string, ifindex: number, master: number): Link => ({
+  ...link(name, ifindex, 1500),
+  kind: "",
+  up: master !== 0,
+  master,
+});
 const taken: Plan = {
   steps: [
     change("mgmt-bo", { up: true }, { up: false }, "outage"),
