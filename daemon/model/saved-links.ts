@@ -9,7 +9,7 @@ import { type Comparable, observedSettings, type SettingsChange, settingsChange 
 import { bondSteps } from "./diff-bonds.ts";
 import { linkChangeImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
-import type { TargetLink } from "./target.ts";
+import { isOurs, type TargetLink } from "./target.ts";
 
 /** Plain data: it is kept on disk. */
 export interface SavedLink {
@@ -35,7 +35,8 @@ export function savedLinks(plan: Plan): readonly SavedLink[] {
 
 /**
  * Only what differs now. In reverse: what was changed last goes back first, so that MTUs shrink from the top. Members
- * come last, into bonds that are as they were: a bond that was taken over has none by intent.
+ * come last, into bonds that are as they were. A bond of ours has its mode and members by intent, one that was taken over
+ * has neither.
  */
 export function restorations(saved: readonly SavedLink[], links: readonly Link[]): readonly Step[] {
   const byIndex = new Map(links.map((link) => [link.ifindex, link]));
@@ -43,15 +44,17 @@ export function restorations(saved: readonly SavedLink[], links: readonly Link[]
     const link = byIndex.get(ifindex);
     const change = link && settingsChange(before, link);
     if (!link || !change) return [];
-    return link.kind === "bond" && bondNeed(change.after.data ?? {}) !== "nothing"
+    return link.kind === "bond" && !isOurs(link) && bondNeed(change.after.data ?? {}) !== "nothing"
       ? bondRestoration(link, before, links)
       : [changeStep(link, change)];
   });
   const bonds = new Set(saved.flatMap(({ bond }) => bond ?? []));
-  const raised = links.filter(({ name, up }) => bonds.has(name) && !up && !isRaised(settings, name));
+  const raised = links.filter(
+    (link) => bonds.has(link.name) && !isOurs(link) && !link.up && !isRaised(settings, link.name),
+  );
   const members = saved.flatMap(({ ifindex, bond }): readonly Step[] => {
     const nic = byIndex.get(ifindex);
-    const into = links.find(({ name, kind }) => name === bond && kind === "bond");
+    const into = links.find((link) => link.name === bond && link.kind === "bond" && !isOurs(link));
     if (!nic || !into || nic.master === into.ifindex) return [];
     const from = links.find((one) => nic.master !== 0 && one.ifindex === nic.master)?.name ?? "";
     const { name, up } = nic;
