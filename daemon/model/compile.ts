@@ -7,6 +7,7 @@ import { nic } from "../links/nic.ts";
 import { probePair } from "../links/veth.ts";
 import { workload } from "../links/workload.ts";
 import type { Workload } from "./attachment.ts";
+import { groupBy } from "./group-by.ts";
 import { type Adoption, adoptedBond, adoptedUplink, adoption, isBondOf } from "./adoption.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
 import type { TargetAddress } from "./addresses.ts";
@@ -82,7 +83,7 @@ export function compile(input: CompileInput): Compiled {
   const contexts = new Map<string, SwitchContext>();
   const demands = new Map<string, VlanDemand>();
   const found = new Map(input.links.map((link) => [link.name, link]));
-  const attached = byClusterNetwork(input.attachments);
+  const attached = groupBy(input.attachments, ({ clusterNetwork }) => clusterNetwork);
   const say = (code: ErrorCode, object: string, message: string): void => {
     conditions.push({ code, object, message });
   };
@@ -271,16 +272,6 @@ export function compile(input: CompileInput): Compiled {
     }
     return false;
   }
-}
-
-function byClusterNetwork(attachments: Iterable<Workload>): Map<string, Workload[]> {
-  const result = new Map<string, Workload[]>();
-  for (const attachment of attachments) {
-    const list = result.get(attachment.clusterNetwork);
-    if (list) list.push(attachment);
-    else result.set(attachment.clusterNetwork, [attachment]);
-  }
-  return result;
 }
 
 function unfiltered(clusterNetwork: string): string {

@@ -8,6 +8,7 @@ import { PortwrightError } from "../../errors.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { BridgeVlan, Link, Namespace } from "../../kernel/kernel.ts";
 import { isFiltering } from "../../links/bridge.ts";
+import { groupBy } from "../../model/group-by.ts";
 import { type PortConfig, samePort } from "../../model/port.ts";
 import { isAdopted, isOurs, type ObservedPort } from "../../model/target.ts";
 import type { Datapath, FdbCount, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
@@ -217,7 +218,7 @@ export class BridgeDatapath implements Datapath {
     const members = links.filter((link) => switches.has(link.master) || switches.has(link.ifindex));
     const mayHaveEntries = members.some((link) => link.master !== 0 || isFiltering(link));
     if (!mayHaveEntries) return [];
-    const entries = byIfindex(await this.#namespace.bridgeVlans());
+    const entries = groupBy(await this.#namespace.bridgeVlans(), ({ ifindex }) => ifindex);
     return members.flatMap((link): ObservedPort[] => {
       const own = entries.get(link.ifindex) ?? [];
       const switchId = switches.get(link.kind === "bridge" ? link.ifindex : link.master);
@@ -231,16 +232,6 @@ export class BridgeDatapath implements Datapath {
   async #entriesOf(ifindex: number): Promise<readonly BridgeVlan[]> {
     return (await this.#namespace.bridgeVlans()).filter((entry) => entry.ifindex === ifindex);
   }
-}
-
-function byIfindex(entries: readonly BridgeVlan[]): ReadonlyMap<number, readonly BridgeVlan[]> {
-  const result = new Map<number, BridgeVlan[]>();
-  for (const entry of entries) {
-    const own = result.get(entry.ifindex);
-    if (own) own.push(entry);
-    else result.set(entry.ifindex, [entry]);
-  }
-  return result;
 }
 
 function optional(ifindex: number, switchId: number | null): readonly (readonly [number, number])[] {

@@ -1,5 +1,6 @@
 /** What the kernel's bridge counts, as counters of ports. Pure. */
 import type { BridgeVlanStats, Link } from "../../kernel/kernel.ts";
+import { groupBy } from "../../model/group-by.ts";
 import type { ObservedPort } from "../../model/target.ts";
 import type { FdbEntry, PortCounters, VlanCounters } from "../datapath.ts";
 
@@ -17,7 +18,7 @@ export interface Counted {
  */
 export function portCounters({ ports, links, stats, entries }: Counted): readonly PortCounters[] {
   const byIndex = new Map(links.map((link) => [link.ifindex, link]));
-  const statsOf = groupBy(stats);
+  const statsOf = groupBy(stats, ({ ifindex }) => ifindex);
   const learned = new Map<number, number>();
   for (const { ifindex, isStatic } of entries) if (!isStatic) learned.set(ifindex, (learned.get(ifindex) ?? 0) + 1);
   return ports.flatMap(({ ifindex, portId, config }): PortCounters[] => {
@@ -59,14 +60,4 @@ function singleVlan({ stats }: Link, vlans: readonly number[]): readonly VlanCou
       ...{ txPackets: BigInt(stats.txPackets), txBytes: BigInt(stats.txBytes) },
     },
   ];
-}
-
-function groupBy(stats: readonly BridgeVlanStats[]): ReadonlyMap<number, readonly BridgeVlanStats[]> {
-  const result = new Map<number, BridgeVlanStats[]>();
-  for (const one of stats) {
-    const own = result.get(one.ifindex);
-    if (own) own.push(one);
-    else result.set(one.ifindex, [one]);
-  }
-  return result;
 }
