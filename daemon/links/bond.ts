@@ -15,7 +15,7 @@ import {
   needOf,
 } from "../model/bond-options.ts";
 import { bondName, type VlanConfig } from "../model/resources.ts";
-import { bondAlias, type TargetLink } from "../model/target.ts";
+import { bondAlias, PLAIN_LINK, type TargetLink } from "../model/target.ts";
 import { type Comparable, type SettingsChange, sameValue, settingsChange } from "./settings.ts";
 
 /** uapi/linux/if_bonding.h */
@@ -50,11 +50,7 @@ export function member(name: string, clusterNetwork: string, mtu: number): Targe
     alias: "",
     up: true,
     mtu,
-    mac: "",
-    txQueueLength: -1,
-    promiscuous: false,
-    noArp: false,
-    data: {},
+    ...PLAIN_LINK,
     clusterNetwork,
   };
 }

@@ -7,7 +7,7 @@ import type { Link, LinkCreate, LinkData } from "../kernel/kernel.ts";
 import { derivedMac } from "../model/mac.ts";
 import { bridgeName } from "../model/resources.ts";
 import type { Switching } from "../model/switching.ts";
-import { bridgeAlias, type TargetLink } from "../model/target.ts";
+import { bridgeAlias, PLAIN_LINK, type TargetLink } from "../model/target.ts";
 import type { Comparable } from "./settings.ts";
 
 /**
@@ -45,10 +45,8 @@ export function bridge(clusterNetwork: string, switchId: number, mtu: number, sw
     alias: bridgeAlias(clusterNetwork, switchId),
     up: true,
     mtu,
+    ...PLAIN_LINK,
     mac: derivedMac(`${switching.hostKey} ${bridgeName(clusterNetwork)}`),
-    txQueueLength: -1,
-    promiscuous: false,
-    noArp: false,
     data: switching.vlanFiltering ? { ...BRIDGE_DATA, ...FILTERING_DATA } : BRIDGE_DATA,
     clusterNetwork,
   };

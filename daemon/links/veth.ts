@@ -6,7 +6,7 @@
  */
 import type { LinkCreate, LinkSettings } from "../kernel/kernel.ts";
 import { hostLinkNames, probeLinkNames } from "../model/resources.ts";
-import { hostAlias, probeAlias, type TargetLink } from "../model/target.ts";
+import { hostAlias, PLAIN_LINK, probeAlias, type TargetLink } from "../model/target.ts";
 import type { Comparable } from "./settings.ts";
 
 export function probePair(
@@ -20,11 +20,8 @@ export function probePair(
     alias: probeAlias(clusterNetwork),
     up: true,
     mtu,
-    mac: "",
-    txQueueLength: -1,
-    promiscuous: false,
+    ...PLAIN_LINK,
     noArp: true,
-    data: {},
     clusterNetwork,
   });
   const peer = { name: names.inner, mtu, mac: "", noArp: true };
@@ -43,15 +40,13 @@ export function hostPair(
     alias: hostAlias(clusterNetwork, vlan),
     up: true,
     mtu,
-    txQueueLength: -1,
-    promiscuous: false,
-    data: {},
+    ...PLAIN_LINK,
     clusterNetwork,
   } as const;
   const peer = { name: names.device, mtu, mac, noArp: false };
   return {
-    port: { ...end, name: names.port, mac: "", noArp: true, peer },
-    device: { ...end, name: names.device, mac, noArp: false },
+    port: { ...end, name: names.port, noArp: true, peer },
+    device: { ...end, name: names.device, mac },
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import type { LinkCreate } from "../kernel/kernel.ts";
 import { bridgeName, hostLinkNames } from "../model/resources.ts";
-import { hostAlias, type TargetLink } from "../model/target.ts";
+import { hostAlias, PLAIN_LINK, type TargetLink } from "../model/target.ts";
 import type { Comparable } from "./settings.ts";
 
 export function hostVlan(clusterNetwork: string, vlan: number, mtu: number): TargetLink {
@@ -16,10 +16,7 @@ export function hostVlan(clusterNetwork: string, vlan: number, mtu: number): Tar
     alias: hostAlias(clusterNetwork, vlan),
     up: true,
     mtu,
-    mac: "",
-    txQueueLength: -1,
-    promiscuous: false,
-    noArp: false,
+    ...PLAIN_LINK,
     data: { id: vlan },
     clusterNetwork,
   };

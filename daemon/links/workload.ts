@@ -3,7 +3,7 @@
  * plan sees to it that it stays usable, and that the host's stack stays off it.
  */
 import type { Attachment } from "../model/attachment.ts";
-import { attachmentAlias, type TargetLink } from "../model/target.ts";
+import { attachmentAlias, PLAIN_LINK, type TargetLink } from "../model/target.ts";
 import type { Comparable } from "./settings.ts";
 
 export function workload(
@@ -17,11 +17,8 @@ export function workload(
     alias: attachmentAlias(clusterNetwork, network, id),
     up: true,
     mtu,
-    mac: "",
-    txQueueLength: -1,
-    promiscuous: false,
+    ...PLAIN_LINK,
     noArp: true,
-    data: {},
     clusterNetwork,
   };
 }

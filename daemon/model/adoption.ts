@@ -11,7 +11,7 @@ import { isNic } from "./nic-ref.ts";
 import { DELAYS } from "./bond-options.ts";
 import type { PortConfig } from "./port.ts";
 import { bondName, bridgeName, type ClusterNetwork, DEFAULT_NATIVE_VLAN, type VlanConfig } from "./resources.ts";
-import { adoptedAlias, isOurs, parseAdopted, type TargetLink } from "./target.ts";
+import { adoptedAlias, isOurs, parseAdopted, PLAIN_LINK, type TargetLink } from "./target.ts";
 import { VlanSet } from "./vlan-set.ts";
 
 export interface AdoptionWorld {
@@ -117,8 +117,7 @@ export function adoptedUplink(link: Link, clusterNetwork: string, vlanConfig: Vl
 
 function asFound(link: Link, clusterNetwork: string): TargetLink {
   const { name, up, mtu } = link;
-  const open = { mac: "", txQueueLength: -1, promiscuous: false, noArp: false, data: {} };
-  return { name, kind: "adopted", alias: "", up, mtu, ...open, clusterNetwork };
+  return { name, kind: "adopted", alias: "", up, mtu, ...PLAIN_LINK, clusterNetwork };
 }
 
 /** A bond or a NIC in the bridge. Veths, taps and tunnels are others' workloads. */

@@ -36,6 +36,9 @@ export interface TargetLink {
   readonly clusterNetwork: string;
 }
 
+/** Of a link about which nothing special is wanted: MAC and queue stay as they are found. */
+export const PLAIN_LINK = { mac: "", txQueueLength: -1, promiscuous: false, noArp: false, data: {} } as const;
+
 /** "host": an interface of the host itself in a VLAN */
 export type PortRole = "uplink" | "probe" | "host" | "workload";
 
