@@ -20,13 +20,18 @@ export interface SavedLink {
   readonly bond?: string;
 }
 
-/** `up` and `promiscuous` follow from the intent alone, and an alias is ours. */
+/**
+ * `up` and `promiscuous` follow from the intent alone, and an alias is ours. But a NIC on its way into a bond, which takes
+ * none that is up, is in no intent until it is there.
+ */
 const KEPT = ["mtu", "mac", "txQueueLength", "noArp", "data"] as const satisfies readonly (keyof Comparable)[];
 
 export function savedLinks(plan: Plan): readonly SavedLink[] {
   return plan.steps.flatMap((step): SavedLink[] => {
     if (step.op === "release" && step.ifindex > 0)
       return [{ ifindex: step.ifindex, name: step.name, before: {}, bond: step.bond }];
+    if (step.op === "enslave" && step.ifindex > 0 && step.before.up && step.before.bond === "")
+      return [{ ifindex: step.ifindex, name: step.name, before: { up: true } }];
     if (step.op !== "change-link" || step.ifindex === 0) return [];
     const before = pick(step.before);
     return Object.keys(before).length === 0 ? [] : [{ ifindex: step.ifindex, name: step.name, before }];
@@ -73,20 +78,11 @@ function bondRestoration(link: Link, before: Comparable, links: readonly Link[])
   const wanted: TargetLink = {
     ...found,
     ...{ name: link.name, kind: "bond", up: true, mac: "", txQueueLength: -1, clusterNetwork: "" },
-    ...definedOf(before),
+    ...before,
   };
   const inside = links.filter(({ master }) => master === link.ifindex);
   const members = inside.map(({ name, mtu }) => ({ ...member(name, "", mtu), master: link.name }));
   return bondSteps(wanted, link, { links, members }).settings;
-}
-
-function definedOf({ mtu, mac, txQueueLength, data }: Comparable): Partial<TargetLink> {
-  return {
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(mac === undefined ? {} : { mac }),
-    ...(txQueueLength === undefined ? {} : { txQueueLength }),
-    ...(data === undefined ? {} : { data }),
-  };
 }
 
 function isRaised(steps: readonly Step[], name: string): boolean {

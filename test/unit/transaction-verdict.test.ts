@@ -147,6 +147,16 @@ test("a bond that a crash left down and without members gets them back, whatever
   t.deepEqual(restorations(savedLinks(taken), whole), []);
 });
 
+test("a NIC that died on its way into a bond, where it has to be down, comes up again", (t) => {
+  const joins = (up: boolean, from: string): Plan => ({
+    steps: [{ op: "enslave", name: "eth2", ifindex: 5, bond: "oob-bo", before: { up, bond: from }, impact: "none" }],
+  });
+  const down = { ...slave("eth2", 5, 0), up: false };
+  t.deepEqual(brief(restorations(savedLinks(joins(true, "")), [down])), ['eth2 {"up":true}']);
+  t.deepEqual(savedLinks(joins(false, "")), [], "it was down before");
+  t.deepEqual(savedLinks(joins(true, "late-bo")), [], "the intent has a bond for it");
+});
+
 test("who notices a step: its own port, or all of a switch where a shared link is cut", (t) => {
   const config = { switchId: 0, pvid: 1, allowed: VlanSet.empty, untagged: VlanSet.empty } as never;
   const port = (ifindex: number) => ({ ifindex, portId: ifindex, config, attached: true });
