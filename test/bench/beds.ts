@@ -7,6 +7,7 @@ import { membership, type PortVlans } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { station } from "../peers/frames.ts";
+import { PLAIN_PORT } from "../peers/port-config.ts";
 import type { Scope } from "./scope.ts";
 import { introduce, loadBench, needsChangeType, payloadFrame, program } from "./traffic.ts";
 
@@ -83,17 +84,7 @@ export const portwright: Connect = async (scope, { host, pods }, nic) => {
 };
 
 function portConfig(vlans: PortVlans): PortConfig {
-  const fixed = {
-    mtu: MTU,
-    uplink: false,
-    isolated: false,
-    learn: true,
-    flood: true,
-    peer: true,
-    fdbLimit: 0,
-    datapath: "ebpf",
-  } as const;
-  return { kind: "veth", switchId: 0, ...membership(vlans, 1), ...fixed };
+  return { ...PLAIN_PORT, ...membership(vlans, 1) };
 }
 
 /** The kernel's bridge as `ip link add type bridge` makes it, but not calling netfilter for what it forwards. */

@@ -6,10 +6,9 @@ import test from "ava";
 import { EbpfDatapath } from "../../daemon/datapath/ebpf/ebpf-datapath.ts";
 import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
-import type { PortConfig } from "../../daemon/model/port.ts";
-import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
+import { port } from "../peers/port-config.ts";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
 import { HAS_TCX, programsOn } from "../support/hooks.ts";
 import { needs } from "../support/needs.ts";
@@ -47,24 +46,6 @@ async function bench(t: ExecutionContext, links: number): Promise<Bench> {
   const open = (objectFile = bpfObjectFile()): Promise<EbpfDatapath> =>
     EbpfDatapath.open({ kernel, namespace: host.namespace, pinRoot, objectFile });
   return { host, far, ifindexes, pinRoot, open };
-}
-
-function port(tagged: readonly number[], untagged: readonly number[] = []): PortConfig {
-  return {
-    kind: "veth",
-    switchId: 0,
-    pvid: untagged[0] ?? 0,
-    allowed: VlanSet.of(...tagged, ...untagged),
-    untagged: VlanSet.of(...untagged),
-    mtu: 1500,
-    uplink: false,
-    isolated: false,
-    learn: true,
-    flood: true,
-    peer: true,
-    fdbLimit: 0,
-    datapath: "ebpf",
-  };
 }
 
 /** A start mends what does not agree, and so counts what was wrong: 0 writes say that the maps agree with the ports. */

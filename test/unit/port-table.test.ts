@@ -2,28 +2,9 @@ import test from "ava";
 import { domainOf } from "../../daemon/datapath/ebpf/flood-lists.ts";
 import { PortTable } from "../../daemon/datapath/ebpf/port-table.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
-import type { PortConfig } from "../../daemon/model/port.ts";
-import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { port } from "../peers/port-config.ts";
 
 const LIMITS = { maxPorts: 5, maxSlots: 8, maxFlood: 3 };
-
-function port(tagged: readonly number[], untagged: readonly number[] = [], switchId = 0): PortConfig {
-  return {
-    kind: "veth",
-    switchId,
-    pvid: untagged[0] ?? 0,
-    allowed: VlanSet.of(...tagged, ...untagged),
-    untagged: VlanSet.of(...untagged),
-    mtu: 1500,
-    uplink: false,
-    isolated: false,
-    learn: true,
-    flood: true,
-    peer: true,
-    fdbLimit: 0,
-    datapath: "ebpf",
-  };
-}
 
 function codeOf(work: () => unknown): string {
   try {

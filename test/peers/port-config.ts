@@ -1,0 +1,23 @@
+/** Ports as tests set them: all that is said of one is which VLANs it is in. */
+import type { PortConfig } from "../../daemon/model/port.ts";
+import { VlanSet } from "../../daemon/model/vlan-set.ts";
+
+/** A workload's, with nothing special about it, in switch 0. */
+export const PLAIN_PORT = {
+  kind: "veth",
+  datapath: "ebpf",
+  switchId: 0,
+  mtu: 1500,
+  uplink: false,
+  isolated: false,
+  learn: true,
+  flood: true,
+  peer: true,
+  fdbLimit: 0,
+} as const satisfies Omit<PortConfig, "pvid" | "allowed" | "untagged">;
+
+/** The first of `untagged` is its PVID. */
+export function port(tagged: readonly number[], untagged: readonly number[] = [], switchId = 0): PortConfig {
+  const vlans = { allowed: VlanSet.of(...tagged, ...untagged), untagged: VlanSet.of(...untagged) };
+  return { ...PLAIN_PORT, switchId, pvid: untagged[0] ?? 0, ...vlans };
+}
