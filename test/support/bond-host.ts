@@ -8,7 +8,8 @@ import type { Link } from "../../daemon/kernel/kernel.ts";
 import { bondModes } from "../../daemon/model/bond-options.ts";
 import type { ClusterNetworkStatus } from "../../daemon/model/status.ts";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { CLUSTER_NETWORK, type Pod, type Tap, tap, TestHost, type TestHostOptions, type TestNic } from "./test-host.ts";
+import { CLUSTER_NETWORK, type Pod, type Tap, tap, TestHost, type TestHostOptions } from "./test-host.ts";
+import type { TestNic } from "./wired-host.ts";
 import { until } from "./until.ts";
 
 const run = promisify(execFile);

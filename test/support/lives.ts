@@ -2,32 +2,30 @@
  * A daemon's inner parts over a real kernel, in a process that can die at a chosen write and begin again: what a kill or
  * a power cut leaves, without the time that a whole daemon takes to start.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import { EbpfDatapath } from "../../daemon/datapath/ebpf/ebpf-datapath.ts";
-import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
+import type { LabHost } from "../../daemon/demo/lab.ts";
 import { IntentControl } from "../../daemon/intent-control.ts";
 import { IntentSources } from "../../daemon/intent-sources.ts";
 import type { Kernel } from "../../daemon/kernel/kernel.ts";
-import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { Log } from "../../daemon/log.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
-import { preparePinRoot, removePinRoot } from "../../daemon/pin-root.ts";
+import { preparePinRoot } from "../../daemon/pin-root.ts";
 import type { Prober } from "../../daemon/probe/prober.ts";
 import { Reconciler } from "../../daemon/reconcile/reconciler.ts";
 import { transactionHost } from "../../daemon/transaction-host.ts";
 import { EBPF } from "../peers/model-fixtures.ts";
 import { linkState } from "./change.ts";
 import { type Death, Mortal } from "./mortal.ts";
-import type { TestNic } from "./test-host.ts";
+import { type TestNic, wiredHost } from "./wired-host.ts";
 
 const silent = Object.fromEntries(
   ["debug", "info", "warn", "error"].map((l) => [l, () => undefined]),
 ) as unknown as Log;
 const noProbes = { reports: () => [], probeNow: async () => [] } as unknown as Prober;
 const meters = { countReconcile() {}, setDrift() {}, countDeleted() {}, countRepairs() {} };
-let count = 0;
 
 /** What outlives a process: the kernel's objects and the disk. */
 export interface Bed {
@@ -47,17 +45,7 @@ export interface BedOptions {
 }
 
 export async function makeBed(t: ExecutionContext, { intent, nics, bonding }: BedOptions): Promise<Bed> {
-  const kernel = nativeKernel();
-  const lab = new Lab(kernel, `pwtx${process.pid}-${count++}`);
-  const directory = await mkdtemp("/run/pw-test-");
-  t.teardown(async () => {
-    await lab.dispose();
-    removePinRoot(kernel, join(directory, "bpf"));
-    await rm(directory, { recursive: true, force: true });
-  });
-  const host = await lab.host("host");
-  const wire = await lab.host("wire");
-  for (const { name } of nics) await lab.cable({ host, interface: name }, { host: wire, interface: name });
+  const { kernel, host, directory } = await wiredHost(t, nics);
   preparePinRoot(kernel, join(directory, "bpf"));
   const files = join(directory, "intent.yaml");
   await writeFile(files, intent);
@@ -142,15 +130,19 @@ export async function dieEverywhere(
   for (let at = 1; ; at++) {
     // Each life sees what the death before it left, and then dies one write later.
     const one = await livingOn(bed, { at, moment });
-    if (at === 1) before = await one.state();
-    else {
-      t.deepEqual(await one.state(), before, `death ${moment} write ${at - 1}`);
-      t.deepEqual(one.causes, ["crash"], `death ${moment} write ${at - 1}`);
+    let survived: boolean;
+    try {
+      if (at === 1) before = await one.state();
+      else {
+        t.deepEqual(await one.state(), before, `death ${moment} write ${at - 1}`);
+        t.deepEqual(one.causes, ["crash"], `death ${moment} write ${at - 1}`);
+      }
+      one.mortal.arm();
+      const change = one.control.apply({ texts });
+      survived = await Promise.race([change.then(() => true), one.mortal.died.then(() => false)]);
+    } finally {
+      await one.end();
     }
-    one.mortal.arm();
-    const change = one.control.apply({ texts });
-    const survived = await Promise.race([change.then(() => true), one.mortal.died.then(() => false)]);
-    await one.end();
     if (!survived) continue;
     const after = await livingOn(bed);
     t.notDeepEqual(await after.state(), before, "without a death it is in force");

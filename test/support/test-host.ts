@@ -3,7 +3,7 @@
  * plays the wire, and workloads attached by the built CNI plugin. Everything is removed when the test ends.
  */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { ExecutionContext } from "ava";
@@ -13,22 +13,15 @@ import { type CniCall, type RuntimeOptions, runCni } from "../../daemon/demo/con
 import { DaemonProcess, type DaemonPaths } from "../../daemon/demo/daemon-process.ts";
 import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
 import type { ReceivedFrame } from "../../daemon/kernel/kernel.ts";
-import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { DatapathKind } from "../../daemon/model/port.ts";
 import type { Status } from "../../daemon/model/status.ts";
-import { removePinRoot } from "../../daemon/pin-root.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
 import { PATIENCE } from "./until.ts";
+import { type TestNic, wiredHost } from "./wired-host.ts";
 
 const run = promisify(execFile);
-let count = 0;
 const START_LIMIT_MS = 20_000 * PATIENCE;
 const ANSWER_LIMIT_MS = 5_000 * PATIENCE;
-
-export interface TestNic {
-  readonly name: string;
-  readonly mtu?: number;
-}
 
 export interface TestHostOptions {
   /** YAML documents */
@@ -96,21 +89,7 @@ export class TestHost {
 
   static async start(t: ExecutionContext, options: TestHostOptions): Promise<TestHost> {
     const { intent, nics = [{ name: "nic0" }], ready = true, prepare, smallState = false, datapath } = options;
-    const kernel = nativeKernel();
-    const lab = new Lab(kernel, `pwth${process.pid}-${count++}`);
-    const directory = await mkdtemp("/run/pw-test-");
-    // Reverse order of need: the daemon goes first, then what it stood on.
-    t.teardown(async () => {
-      await lab.dispose();
-      removePinRoot(kernel, join(directory, "bpf"));
-      await rm(directory, { recursive: true, force: true });
-    });
-    const host = await lab.host("host");
-    const wire = await lab.host("wire");
-    for (const { name, mtu } of nics) {
-      const size = mtu === undefined ? {} : { mtu };
-      await lab.cable({ host, interface: name, ...size }, { host: wire, interface: name, ...size });
-    }
+    const { lab, directory, host, wire } = await wiredHost(t, nics);
     await writeFile(join(directory, "intent.yaml"), intent);
     if (smallState) await mountSmall(t, join(directory, "state"));
     await prepare?.(host);
