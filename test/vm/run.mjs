@@ -29,7 +29,7 @@ const BUNDLES = path.join(WORK, "tests");
 const OBJECTS = path.join(WORK, "objects");
 // A machine that is busy with other things may take several times as long as an idle one.
 const SILENCE_MS = 600_000;
-const LIMIT_MS = 2_400_000;
+const LIMIT_MS = 3_600_000;
 
 /**
  * @param {readonly string[]} files relative to the root
