@@ -3,6 +3,7 @@
  * the spec demands; options that are known and not carried out are refused, never ignored.
  */
 import { PortwrightError } from "../errors.ts";
+import { NO_FEATURES } from "../model/attachment.ts";
 import { stationMac } from "../model/mac.ts";
 import type { PortVlans } from "../model/port.ts";
 import { bridgeName, type Intent, type Network } from "../model/resources.ts";
@@ -87,15 +88,8 @@ function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Int
   const networkName = conf.string("network");
   if (networkName === undefined) {
     const clusterNetwork = parseBridge(conf);
-    return {
-      clusterNetwork,
-      network: name,
-      vlans: parseVlans(conf),
-      isolated: isolated ?? false,
-      fdbLimit: 0,
-      mac,
-      mtu,
-    };
+    const features = { ...NO_FEATURES, isolated: isolated ?? false };
+    return { ...features, clusterNetwork, network: name, vlans: parseVlans(conf), mac, mtu };
   }
   const network = intent.networks.get(networkName);
   if (network === undefined)
@@ -111,6 +105,7 @@ function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Int
 /** The port that a Network of the intent asks for. */
 export function networkPort(network: Network): PortOptions {
   return {
+    ...NO_FEATURES,
     clusterNetwork: network.clusterNetwork,
     network: network.name,
     vlans: networkVlans(network),

@@ -1,16 +1,14 @@
 /** The attach room's view of the host: makes and removes ports. Implemented by `daemon/reconcile`. */
-import type { Attachment } from "../model/attachment.ts";
+import type { Attachment, PortFeatures } from "../model/attachment.ts";
 import type { PortVlans } from "../model/port.ts";
 import type { Namespace, NetnsHandle } from "../kernel/kernel.ts";
 
 /** What the port shall be. */
-export interface PortOptions {
+export interface PortOptions extends PortFeatures {
   /** its switch; BRIDGE_UNKNOWN if there is none */
   readonly clusterNetwork: string;
   readonly network: string;
   readonly vlans: PortVlans;
-  readonly isolated: boolean;
-  readonly fdbLimit: number;
   /** empty: derived from the id, stable and locally administered */
   readonly mac: string;
   /** 0: the cluster network's */

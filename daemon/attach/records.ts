@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { PortwrightError } from "../errors.ts";
-import type { Attachment } from "../model/attachment.ts";
+import { type Attachment, NO_FEATURES } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { isObject, type JsonObject } from "../safe-json.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
@@ -42,9 +42,14 @@ export function decodeRecord(text: string): AttachmentRecord {
   if (file.checksum !== checksum(JSON.stringify(file.record))) throw corrupt("its checksum does not match");
   const record = file.record as unknown as AttachmentRecord; // by the checksum, encodeRecord wrote it
   const { attachment } = record;
+  // A record of an earlier version knows less: such a port has none of the newer features.
+  const missing = Object.entries(NO_FEATURES).filter(([feature]) => !(feature in attachment));
   // Before there was mtuAsked every interface kept the MTU of its attach: one that was asked for does.
   const { mtuAsked = attachment.mtu } = attachment as Partial<Attachment>;
-  return { ...record, attachment: { ...attachment, mtuAsked, vlans: decodeVlans(file.record.attachment) } };
+  return {
+    ...record,
+    attachment: { ...attachment, ...Object.fromEntries(missing), mtuAsked, vlans: decodeVlans(file.record.attachment) },
+  };
 }
 
 function decodeVlans(attachment: JsonObject): Attachment["vlans"] {

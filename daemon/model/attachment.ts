@@ -12,7 +12,55 @@ export interface AttachmentRoute {
   readonly gateway?: string;
 }
 
-export interface Attachment {
+/** What the two ends of a port are. */
+export type PortDevice =
+  /** a pair of which one end goes into the workload's namespace */
+  | { readonly kind: "veth" }
+  /** a pair as above, and in the workload's namespace a tap that takes the name and all frames of its end */
+  | { readonly kind: "inner-tap"; readonly tap: TapOptions }
+  /** a tap in the host's namespace, for a VM that runs there */
+  | { readonly kind: "tap"; readonly tap: TapOptions }
+  /** a link that somebody else made in the host's namespace, and keeps */
+  | { readonly kind: "existing"; readonly name: string };
+
+export interface TapOptions {
+  /** 1-256; more than 1: IFF_MULTI_QUEUE */
+  readonly queues: number;
+  /** who may open it besides root; null: nobody */
+  readonly owner: number | null;
+  readonly group: number | null;
+}
+
+/** What can be asked of a workload's port beyond its VLANs. */
+export interface PortFeatures {
+  readonly device: PortDevice;
+  readonly isolated: boolean;
+  /** 0: no limit */
+  readonly fdbLimit: number;
+  /** frames for an address that is on the port itself go back out of it */
+  readonly hairpin: boolean;
+  /** frames with another source MAC than the attachment's are dropped */
+  readonly spoofCheck: boolean;
+  /** nothing passes, in or out, and nothing is learned, until it is opened: the target of a live migration */
+  readonly gated: boolean;
+  /** addresses that the host has in the port's VLAN, for the workload to route by */
+  readonly gateways: readonly Pick<AttachmentIp, "address" | "prefixLength">[];
+  /** what the workload sends beyond its own subnets leaves the host with the host's address */
+  readonly masquerade: boolean;
+}
+
+export const NO_FEATURES: PortFeatures = {
+  device: { kind: "veth" },
+  isolated: false,
+  fdbLimit: 0,
+  hairpin: false,
+  spoofCheck: false,
+  gated: false,
+  gateways: [],
+  masquerade: false,
+};
+
+export interface Attachment extends PortFeatures {
   /** `<containerId>/<interface>`: a container's interface is attached once */
   readonly id: string;
   readonly containerId: string;
@@ -25,8 +73,6 @@ export interface Attachment {
   /** label in metrics and status: name of the Network, or of the network configuration */
   readonly network: string;
   readonly vlans: PortVlans;
-  readonly isolated: boolean;
-  readonly fdbLimit: number;
   readonly mac: string;
   /** what both ends were given last; 0: the container's end is being changed, or was when the daemon died */
   readonly mtu: number;
@@ -47,19 +93,11 @@ export interface Attachment {
 }
 
 /** What the switch needs to know of an attachment; known before its port is made. */
-export type Workload = Pick<
-  Attachment,
-  | "id"
-  | "clusterNetwork"
-  | "network"
-  | "hostInterface"
-  | "vlans"
-  | "isolated"
-  | "fdbLimit"
-  | "mtu"
-  | "mtuAsked"
-  | "state"
->;
+export type Workload = PortFeatures &
+  Pick<
+    Attachment,
+    "id" | "clusterNetwork" | "network" | "hostInterface" | "vlans" | "mac" | "mtu" | "mtuAsked" | "state"
+  >;
 
 /** MTU of both ends: what was asked for, as far as the network carries it; else the network's. */
 export function workloadMtu({ mtuAsked }: Pick<Workload, "mtuAsked">, network: number): number {

@@ -48,7 +48,7 @@ export class WorkloadPorts implements PortMaker {
     }
     const name = hostInterfaceName(request.id);
     const mac = request.mac || workloadMac(request.id);
-    const workload: Workload = { ...request, hostInterface: name, mtu, mtuAsked: request.mtu, state: "pending" };
+    const workload: Workload = { ...request, hostInterface: name, mac, mtu, mtuAsked: request.mtu, state: "pending" };
     this.#host.register(workload);
     let created: { ifindex: number; peerIfindex: number };
     try {

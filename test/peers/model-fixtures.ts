@@ -1,6 +1,6 @@
 /** Short ways to say what a host and its intent are, for tests of the pure model. */
 import type { Address, Link, LinkData } from "../../daemon/kernel/kernel.ts";
-import type { Attachment } from "../../daemon/model/attachment.ts";
+import { type Attachment, NO_FEATURES } from "../../daemon/model/attachment.ts";
 import { type BondMode, bondData } from "../../daemon/model/bond-options.ts";
 import type { CompileInput } from "../../daemon/model/compile.ts";
 import type { PortVlans } from "../../daemon/model/port.ts";
@@ -104,8 +104,7 @@ export function attachment(
     clusterNetwork,
     network: "net",
     vlans,
-    isolated: false,
-    fdbLimit: 0,
+    ...NO_FEATURES,
     mac: "02:00:00:00:01:00",
     mtu: 1500,
     mtuAsked: 0,

@@ -12,7 +12,7 @@ import type { CniReply, CniRequest } from "../../daemon/attach/cni-request.ts";
 import type { FdbEntry, PortCounters } from "../../daemon/datapath/datapath.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
 import type { Log } from "../../daemon/log.ts";
-import type { Attachment } from "../../daemon/model/attachment.ts";
+import { type Attachment, NO_FEATURES } from "../../daemon/model/attachment.ts";
 import type { PortStatus, Status } from "../../daemon/model/status.ts";
 import type { ApplyAnswer, PlanView, TransactionStatus } from "../../daemon/model/transaction.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
@@ -240,8 +240,7 @@ export function attachment(request: AttachRequest): Attachment {
     clusterNetwork: "oob",
     network: request.network,
     vlans: { mode: "trunk", tagged: VlanSet.parse("100,200-210"), native: 1 },
-    isolated: false,
-    fdbLimit: 0,
+    ...NO_FEATURES,
     mac: request.mac || "02:00:00:00:00:01",
     mtu: 1500,
     mtuAsked: 0,

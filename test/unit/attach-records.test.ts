@@ -22,6 +22,7 @@ import {
   recordFileName,
   Records,
 } from "../../daemon/attach/records.ts";
+import { NO_FEATURES } from "../../daemon/model/attachment.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { until } from "../support/until.ts";
@@ -48,8 +49,7 @@ function record(
       clusterNetwork: "oob",
       network: "n",
       vlans,
-      isolated: false,
-      fdbLimit: 0,
+      ...NO_FEATURES,
       mac: "02:00:00:00:00:01",
       mtu: 1500,
       mtuAsked: 0,

@@ -2,6 +2,7 @@
 import test from "ava";
 import { parseArgs, parseEnvironment } from "../../daemon/attach/environment.ts";
 import { decodeNetConf, looseNetConf, parseNetConf } from "../../daemon/attach/netconf.ts";
+import { NO_FEATURES } from "../../daemon/model/attachment.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
 import { baseConf, vlanNetwork } from "../support/attach-fakes.ts";
 
@@ -119,10 +120,10 @@ test("the bridge names the cluster network, a Network of the intent names all", 
   t.is(parse({}).port.network, "net");
   const named = parse({ bridge: undefined, vlan: undefined, network: "vlan100", mtu: 1400 }).port;
   t.deepEqual(named, {
+    ...NO_FEATURES,
     clusterNetwork: "oob",
     network: "vlan100",
     vlans: { mode: "access", vlan: 100 },
-    isolated: false,
     fdbLimit: 7,
     mac: "",
     mtu: 1400,
