@@ -30,6 +30,7 @@ import { hasPins, openDatapath } from "./open-datapath.ts";
 import { preparePinRoot } from "./pin-root.ts";
 import { Prober } from "./probe/prober.ts";
 import { probeTargets } from "./probe-targets.ts";
+import { networkHealth } from "./reconcile/network-health.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
 import { clusterNetworkStatuses, networkStatuses, portStatuses } from "./reconcile/report.ts";
 import { type HostNetworkFacts, hostNetworkStatuses } from "./reconcile/report-host-networks.ts";
@@ -169,6 +170,7 @@ export class Daemon implements Backend {
       kernel,
       host: { handle, link: (ref) => namespace.link(ref) },
       intent: () => this.#reconciler.intent,
+      health: async (name) => networkHealth(await this.#facts(), name),
       epoch: currentEpoch(handle),
       log,
       onEvent: (type, attachment) => {
@@ -227,6 +229,10 @@ export class Daemon implements Backend {
   detach(id: string): Promise<void> {
     this.#upkeep.stir();
     return this.#attach.detach(id);
+  }
+  collect() {
+    this.#upkeep.stir();
+    return this.#attach.collect();
   }
   attachments() {
     return this.#attach.list();

@@ -79,6 +79,17 @@ export const errorTable = {
   ATTACHMENT_EXISTS: { status: 409, cni: 101, help: "Detach it first." },
   ATTACHMENT_UNKNOWN: { status: 404, cni: 3, help: "List attachments with GET /v1/attachments." },
   CHECK_FAILED: { status: 409, cni: 102, help: "Remove and add the container's interface again." },
+  CNI_NOT_READY: {
+    status: 503,
+    cni: 50,
+    help: "See portwright status: nothing can be attached to this network at present.",
+  },
+  NETWORK_SUFFERS: {
+    status: 503,
+    cni: 51,
+    help: "See portwright status: the network's uplink does not work, and what is attached suffers, too.",
+  },
+  GC_INCOMPLETE: { status: 500, cni: 106, help: "The rest was collected; what failed is named. Collect again later." },
   IPAM_FAILED: { status: 502, cni: 104, help: "See the IPAM plugin's message." },
   PORTS_EXHAUSTED: { status: 507, cni: 105, help: "The eBPF switch carries at most 4095 ports, a kernel bridge 1023." },
   COUNTERS_EXHAUSTED: {

@@ -1,6 +1,7 @@
 /** What the API needs of the daemon: the routes know this interface and nothing behind it. */
 import type { Registry } from "prom-client";
 import type { CniReply, CniRequest } from "../attach/cni-request.ts";
+import type { Collected } from "../attach/collector.ts";
 import type { DatapathEvent, FdbEntry, MapUse, PortCounters } from "../datapath/datapath.ts";
 import type { Attachment } from "../model/attachment.ts";
 import type { PortStatus, Status } from "../model/status.ts";
@@ -56,6 +57,8 @@ export interface Backend {
   attach(request: AttachRequest): Promise<Attachment>;
   /** Resolves when the interface is gone from the workload; ATTACHMENT_UNKNOWN if there is none. */
   detach(id: string): Promise<void>;
+  /** Removes attachments whose network namespace no longer exists. */
+  collect(): Promise<Collected>;
   attachments(): readonly Attachment[];
   cni(request: CniRequest): Promise<CniReply>;
   /** what applying these texts would do; undefined: the daemon's own files */

@@ -13,10 +13,12 @@ import { parseAttachRequest } from "./attach-request.ts";
 import { errorReply, toPortwrightError, versionForError } from "./cni-error.ts";
 import type { CniReply, CniRequest } from "./cni-request.ts";
 import { type CniHost, CniVerbs, type DeleteCall, ipamCall } from "./cni-verbs.ts";
+import { type Collected, collectGarbage, type Garbage } from "./collector.ts";
 import type { DeleteQueue } from "./delete-queue.ts";
 import { type Addresses, Ipam } from "./ipam.ts";
 import { KeyedLock } from "../async/keyed-lock.ts";
 import { Limiter } from "../async/limiter.ts";
+import type { NetworkHealth } from "./network-verbs.ts";
 import type { PortMaker } from "./port-maker.ts";
 import type { AttachmentRecord, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
@@ -29,6 +31,8 @@ export interface AttachServiceOptions {
   /** the managed namespace: nobody is attached into it, and its bridges' MACs go into CNI results */
   readonly host: { readonly handle: Pick<NetnsHandle, "device" | "inode">; link(ref: LinkRef): Promise<Link | null> };
   readonly intent: () => Pick<Intent, "networks">;
+  /** what STATUS says of a cluster network */
+  readonly health: (clusterNetwork: string) => Promise<NetworkHealth>;
   /** see epoch.ts */
   readonly epoch: string;
   readonly log: AttachLog;
@@ -74,6 +78,8 @@ export class AttachService {
       ipam: this.#ipam,
       intent: options.intent,
       openNetns: (path, allowOwn) => this.#openNetns(path, allowOwn),
+      collect: (garbage) => this.#collect(garbage),
+      health: options.health,
       record: (id) => options.records.get(id),
       make: (spec) => this.#make(spec),
       unmake: (id, wanted, call) => this.#inTurn(id, () => this.#unmake(id, wanted, call)),
@@ -126,6 +132,11 @@ export class AttachService {
   async detach(id: string): Promise<void> {
     if ((await this.#inTurn(id, () => this.#unmake(id, () => true, null))) === "none")
       throw new PortwrightError("ATTACHMENT_UNKNOWN", `${JSON.stringify(id.slice(0, 200))} is not attached`);
+  }
+
+  /** Removes what is verifiably gone, whoever asked for it. */
+  async collect(): Promise<Collected> {
+    return await this.#collect({ concerns: () => true, valid: null });
   }
 
   /** "ready" ones have a port in the kernel, as far as we know. */
@@ -200,6 +211,16 @@ export class AttachService {
     if (gone === null) return "none";
     if (gone.state === "ready") onEvent?.("detached", gone);
     return "gone";
+  }
+
+  async #collect(garbage: Garbage): Promise<Collected> {
+    await this.#recovered;
+    const { records, kernel, host, log } = this.#options;
+    const unmake = (id: string, wanted: (record: AttachmentRecord) => boolean) =>
+      this.#inTurn(id, () => this.#unmake(id, wanted, null));
+    const collected = await collectGarbage({ records, kernel, host, unmake }, garbage);
+    if (collected.removed.length > 0) log.info({ attachments: collected.removed }, "garbage was collected");
+    return collected;
   }
 
   async #verify(id: string, netns: NetnsHandle, prevResult: CniResult): Promise<readonly string[]> {

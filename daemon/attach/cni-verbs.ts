@@ -1,22 +1,20 @@
-/** ADD, DEL and CHECK: from the request's text to what the runtime reads on stdout. */
+/** The verbs: from the request's text to what the runtime reads on stdout. */
 import { PortwrightError } from "../errors.ts";
 import type { NetnsHandle } from "../kernel/kernel.ts";
 import type { PortVlans } from "../model/port.ts";
-import type { Intent } from "../model/resources.ts";
 import { type Addressing, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import type { CniRequest } from "./cni-request.ts";
 import type { JsonObject } from "../safe-json.ts";
-import { type CniEnvironment, parseEnvironment } from "./environment.ts";
-import type { Addresses, IpamCall } from "./ipam.ts";
+import { parseEnvironment, type PortEnvironment } from "./environment.ts";
+import type { IpamCall } from "./ipam.ts";
 import { decodeNetConf, looseNetConf, type NetConf, parseNetConf } from "./netconf.ts";
+import { gc, type NetworkVerbsHost, status } from "./network-verbs.ts";
 import type { AttachmentRecord, CniCall } from "./records.ts";
 import { appendResult, formatResult, hasDns, type CniResult } from "./result.ts";
 import { requireVerb, requireVersion } from "./version.ts";
 
 /** What the verbs need of the service. */
-export interface CniHost {
-  readonly ipam: Addresses;
-  intent(): Pick<Intent, "networks">;
+export interface CniHost extends NetworkVerbsHost {
   openNetns(path: string, allowOwn: boolean): NetnsHandle;
   record(id: string): AttachmentRecord | undefined;
   make(spec: AttachSpec): Promise<Made>;
@@ -48,10 +46,17 @@ export class CniVerbs {
         return await this.#del(env, request, stderr);
       case "CHECK":
         return await this.#check(env, request, stderr);
+      case "GC":
+      case "STATUS": {
+        const raw = decodeNetConf(request.stdin);
+        requireVerb(env.command, requireVersion(raw.cniVersion));
+        const verb = env.command === "GC" ? gc : status;
+        return await verb(this.#host, raw, request, (type) => ipamCall(type, request, stderr));
+      }
     }
   }
 
-  async #add(env: CniEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
+  async #add(env: PortEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
     const conf = this.#parse(decodeNetConf(request.stdin), env, request);
     for (const note of conf.notes) stderr(`${note}\n`);
     if (conf.ipamType !== "") this.#host.ipam.find({ type: conf.ipamType, env: request.env });
@@ -77,7 +82,7 @@ export class CniVerbs {
    * Finds the port by our own record, whatever the configuration says now. A record of another network under the same
    * container and interface is not this DEL's: it comes from an ADD that was refused because of that very record.
    */
-  async #del(env: CniEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
+  async #del(env: PortEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
     const id = attachmentId(env.containerId, env.interface);
     let raw: JsonObject | null = null;
     let unreadable: unknown = null;
@@ -97,7 +102,7 @@ export class CniVerbs {
     return "";
   }
 
-  async #check(env: CniEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
+  async #check(env: PortEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
     const raw = decodeNetConf(request.stdin);
     requireVerb("CHECK", requireVersion(raw.cniVersion));
     const conf = this.#parse(raw, env, request);
@@ -121,7 +126,7 @@ export class CniVerbs {
     return "";
   }
 
-  #parse(raw: JsonObject, env: CniEnvironment, request: CniRequest): NetConf {
+  #parse(raw: JsonObject, env: PortEnvironment, request: CniRequest): NetConf {
     requireVerb(env.command, requireVersion(raw.cniVersion));
     return parseNetConf(raw, request.env.CNI_ARGS ?? "", this.#host.intent());
   }
@@ -167,7 +172,7 @@ function compareConf({ attachment }: AttachmentRecord, { port, name }: NetConf):
   return differences;
 }
 
-function compareResult(env: CniEnvironment, { interfaces }: CniResult): string[] {
+function compareResult(env: PortEnvironment, { interfaces }: CniResult): string[] {
   const there = interfaces.some((known) => known.name === env.interface && known.sandbox === env.netns);
   return there ? [] : [`prevResult has no interface ${env.interface} in ${env.netns}`];
 }

@@ -2,10 +2,11 @@
 import { PortwrightError } from "../errors.ts";
 import { interfaceNameFault } from "../model/names.ts";
 
-export type CniCommand = "ADD" | "DEL" | "CHECK";
+/** Verbs for one interface of one container. */
+export type PortCommand = "ADD" | "DEL" | "CHECK";
 
-export interface CniEnvironment {
-  readonly command: CniCommand;
+export interface PortEnvironment {
+  readonly command: PortCommand;
   readonly containerId: string;
   readonly interface: string;
   /** empty if not given: only DEL may do without */
@@ -13,6 +14,18 @@ export interface CniEnvironment {
   /** CNI_NETNS_OVERRIDE: the host's own namespace is allowed */
   readonly allowOwnNetns: boolean;
 }
+
+/** GC and STATUS speak of a whole network, and of no container. */
+export type CniEnvironment = PortEnvironment | { readonly command: "GC" | "STATUS" };
+
+/** What each verb cannot do without. */
+const NEEDED = {
+  ADD: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"],
+  CHECK: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"],
+  DEL: ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"],
+  GC: ["CNI_PATH"],
+  STATUS: ["CNI_PATH"],
+} as const satisfies Record<CniEnvironment["command"], readonly string[]>;
 
 const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -23,12 +36,11 @@ export function isIdentifier(text: string): boolean {
 export function parseEnvironment(env: Readonly<Record<string, string>>): CniEnvironment {
   const get = (name: string) => (Object.hasOwn(env, name) ? (env[name] ?? "") : "");
   const command = get("CNI_COMMAND");
-  if (command !== "ADD" && command !== "DEL" && command !== "CHECK")
-    throw refuse(`CNI_COMMAND ${JSON.stringify(command.slice(0, 40))} is not known`);
+  if (!isCommand(command)) throw refuse(`CNI_COMMAND ${JSON.stringify(command.slice(0, 40))} is not known`);
 
-  const needed = ["CNI_CONTAINERID", ...(command === "DEL" ? [] : ["CNI_NETNS"]), "CNI_IFNAME", "CNI_PATH"];
-  const missing = needed.filter((name) => get(name) === "");
+  const missing = NEEDED[command].filter((name) => get(name) === "");
   if (missing.length > 0) throw refuse(`${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing`);
+  if (command === "GC" || command === "STATUS") return { command };
 
   const containerId = get("CNI_CONTAINERID");
   if (!isIdentifier(containerId))
@@ -46,6 +58,10 @@ export function parseEnvironment(env: Readonly<Record<string, string>>): CniEnvi
     netns: get("CNI_NETNS"),
     allowOwnNetns: /^(1|true)$/i.test(get("CNI_NETNS_OVERRIDE")),
   };
+}
+
+function isCommand(text: string): text is CniEnvironment["command"] {
+  return Object.hasOwn(NEEDED, text);
 }
 
 /** What CNI_ARGS says that concerns us: the MAC. Unknown keys are refused unless IgnoreUnknown is set. */

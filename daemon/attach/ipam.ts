@@ -36,7 +36,7 @@ export class IpamError extends PortwrightError {
 }
 
 /** What the rest of the room uses of it. */
-export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check">;
+export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check" | "gc" | "status">;
 
 export interface IpamOptions {
   /** plugins that run at once */
@@ -75,6 +75,14 @@ export class Ipam {
 
   async check(call: IpamCall): Promise<void> {
     await this.#run(call, "CHECK");
+  }
+
+  async gc(call: IpamCall): Promise<void> {
+    await this.#run(call, "GC");
+  }
+
+  async status(call: IpamCall): Promise<void> {
+    await this.#run(call, "STATUS");
   }
 
   #run(call: IpamCall, command: string): Promise<string> {

@@ -57,12 +57,16 @@ export function looseNetConf(raw: JsonObject): { readonly name: string; readonly
   };
 }
 
+/** What GC needs: the network's name, without which nothing may be removed, and whom to tell. */
+export function networkOf(raw: JsonObject): { readonly name: string; readonly ipamType: string } {
+  const conf = new Fields(raw, "", "CNI_CONFIG");
+  return { name: parseName(conf), ipamType: parseIpamType(conf, raw) };
+}
+
 export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Intent, "networks">): NetConf {
   const cniVersion = requireVersion(raw.cniVersion);
   const conf = new Fields(raw, "", "CNI_CONFIG");
-  const name = conf.string("name") ?? "";
-  if (!isIdentifier(name))
-    throw conf.refuse("name", "must start with a letter or digit, then letters, digits, _ . -", name);
+  const name = parseName(conf);
   for (const key of UNSUPPORTED) {
     if (conf.boolean(key) === true) throw new PortwrightError("CNI_UNSUPPORTED_FIELD", `${key} is not supported`);
   }
@@ -79,6 +83,13 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
     prevResult: prevResult === undefined ? null : parseResult(prevResult),
     notes,
   };
+}
+
+function parseName(conf: Fields): string {
+  const name = conf.string("name") ?? "";
+  if (!isIdentifier(name))
+    throw conf.refuse("name", "must start with a letter or digit, then letters, digits, _ . -", name);
+  return name;
 }
 
 function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Intent, "networks">): PortOptions {

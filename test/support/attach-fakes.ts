@@ -6,13 +6,14 @@ import { AttachService, type AttachServiceOptions } from "../../daemon/attach/at
 import type { CniReply } from "../../daemon/attach/cni-request.ts";
 import { DeleteQueue } from "../../daemon/attach/delete-queue.ts";
 import type { Addresses } from "../../daemon/attach/ipam.ts";
+import type { NetworkHealth } from "../../daemon/attach/network-verbs.ts";
 import type { MadePort, PortMaker, PortRequest } from "../../daemon/attach/port-maker.ts";
 import { RecordFiles } from "../../daemon/state/record-files.ts";
 import { Records } from "../../daemon/attach/records.ts";
 import type { CniResult } from "../../daemon/attach/result.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
-import type { Address, Kernel, Link, Namespace, NetnsHandle, RouteSpec } from "../../daemon/kernel/kernel.ts";
+import type { Address, Kernel, Link, LinkRef, Namespace, NetnsHandle, RouteSpec } from "../../daemon/kernel/kernel.ts";
 import type { Attachment } from "../../daemon/model/attachment.ts";
 import type { Network } from "../../daemon/model/resources.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
@@ -55,6 +56,7 @@ export class FakeHost {
     routes: [{ dst: "0.0.0.0/0" }],
     dns: {},
   };
+  health: NetworkHealth = { cannotAttach: [], suffers: [] };
   openHandles = 0;
   openNamespaces = 0;
   openSockets = 0;
@@ -62,6 +64,9 @@ export class FakeHost {
   #nextInode = 1000n;
   /** called before each named step; may throw, or hang for ever as a crash would */
   onStep: (step: string) => Promise<void> | void = () => {};
+
+  /** called before a namespace is opened; may throw */
+  onOpen: (path: string) => void = () => {};
 
   addNetns(path: string, isOwn = false): FakeNetns {
     const empty = { links: [], addresses: [], routes: [], sysctls: new Map(), frames: [] };
@@ -72,6 +77,7 @@ export class FakeHost {
 
   readonly kernel: Pick<Kernel, "openNetns" | "enter"> = {
     openNetns: (path: string): NetnsHandle => {
+      this.onOpen(path);
       const netns = this.namespaces.get(path);
       if (netns === undefined) throw kernelError("ENOENT", 2, path);
       this.openHandles++;
@@ -158,6 +164,14 @@ export class FakeHost {
       this.ipamCalls.push(`CHECK ${call.type}`);
       await this.onStep("ipam-check");
     },
+    gc: async (call) => {
+      this.ipamCalls.push(`GC ${call.type}`);
+      await this.onStep("ipam-gc");
+    },
+    status: async (call) => {
+      this.ipamCalls.push(`STATUS ${call.type}`);
+      await this.onStep("ipam-status");
+    },
   };
 
   /** As at a start of the daemon: what is on disk is read anew. */
@@ -181,8 +195,9 @@ export class FakeHost {
       records: new Records(new Files(join(this.stateDir, "attachments")), log),
       deleteQueue: new DeleteQueue(join(this.stateDir, "deletes")),
       kernel: this.kernel,
-      host: { handle: { device: 4n, inode: 1n }, link: async () => ({ mac: "02:00:00:00:00:0b" }) as Link },
+      host: { handle: { device: 4n, inode: 1n }, link: async (ref) => this.#link(ref) },
       intent: () => ({ networks: this.networks }),
+      health: async () => this.health,
       epoch: "one",
       log,
       ipam: this.ipam,
@@ -199,6 +214,12 @@ export class FakeHost {
 
   dispose(): void {
     rmSync(this.stateDir, { recursive: true, force: true });
+  }
+
+  #link(ref: LinkRef): Link | null {
+    if ("name" in ref) return { name: ref.name, mac: "02:00:00:00:00:0b" } as Link;
+    const port = [...this.ports.values()].find(({ made }) => made.hostIfindex === ref.ifindex);
+    return port === undefined ? null : ({ name: port.made.hostInterface } as Link);
   }
 
   #find(handle: NetnsHandle): FakeNetns {

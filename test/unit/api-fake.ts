@@ -42,6 +42,10 @@ export class FakeBackend implements Backend {
     await this.before();
     if (!this.store.delete(id)) throw new PortwrightError("ATTACHMENT_UNKNOWN", `there is no attachment ${id}`);
   }
+  async collect() {
+    await this.before();
+    return { removed: ["gone/eth0"], failed: [{ id: "stuck/eth0", message: "busy" }] };
+  }
   attachments(): readonly Attachment[] {
     return [...this.store.values()];
   }

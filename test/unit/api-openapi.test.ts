@@ -25,6 +25,7 @@ const expected = {
     "POST /cni",
     "GET /v1/attachments",
     "POST /v1/attachments",
+    "POST /v1/attachments/gc",
     "DELETE /v1/attachments/{id}",
     "GET /v1/attachments/{id}",
     "GET /v1/events",

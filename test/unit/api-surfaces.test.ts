@@ -20,6 +20,14 @@ test("the attach socket makes, lists, shows and removes attachments", async (t) 
   t.is(backend.store.size, 0);
 });
 
+test("garbage is collected on the attach socket, and what failed is named", async (t) => {
+  const { cni, close } = await startTestApi();
+  t.teardown(close);
+  const answer = await cni("POST", "/v1/attachments/gc");
+  t.is(answer.status, 200);
+  t.deepEqual(answer.json, { removed: ["gone/eth0"], failed: [{ id: "stuck/eth0", message: "busy" }] });
+});
+
 test("mac and addresses of an attach request may be left out", async (t) => {
   const { cni, close } = await startTestApi();
   t.teardown(close);

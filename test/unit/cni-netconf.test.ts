@@ -232,7 +232,14 @@ test("variables that are needed and missing are all named", (t) => {
     code(t, () => parseEnvironment({ ...env, CNI_NETNS: "" })),
     "4 CNI_NETNS is missing",
   );
-  t.is(parseEnvironment({ ...env, CNI_COMMAND: "DEL", CNI_NETNS: "" }).netns, "");
+  t.like(parseEnvironment({ ...env, CNI_COMMAND: "DEL", CNI_NETNS: "" }), { netns: "" });
+  for (const command of ["GC", "STATUS"]) {
+    t.deepEqual(parseEnvironment({ CNI_COMMAND: command, CNI_PATH: "/x" }), { command });
+    t.is(
+      code(t, () => parseEnvironment({ CNI_COMMAND: command })),
+      "4 CNI_PATH is missing",
+    );
+  }
   t.regex(
     code(t, () => parseEnvironment({ ...env, CNI_COMMAND: "PING" })),
     /^4 CNI_COMMAND "PING" is not known/,
@@ -262,9 +269,9 @@ test("identifiers and interface names follow the spec's patterns", (t) => {
 
 test("CNI_NETNS_OVERRIDE is 1 or true in any case", (t) => {
   for (const value of ["1", "true", "TRUE", "True"])
-    t.true(parseEnvironment({ ...env, CNI_NETNS_OVERRIDE: value }).allowOwnNetns);
+    t.like(parseEnvironment({ ...env, CNI_NETNS_OVERRIDE: value }), { allowOwnNetns: true });
   for (const value of ["", "0", "yes", "11", "false"])
-    t.false(parseEnvironment({ ...env, CNI_NETNS_OVERRIDE: value }).allowOwnNetns);
+    t.like(parseEnvironment({ ...env, CNI_NETNS_OVERRIDE: value }), { allowOwnNetns: false });
 });
 
 test("CNI_ARGS refuses unknown keys unless IgnoreUnknown says otherwise", (t) => {

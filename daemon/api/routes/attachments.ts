@@ -7,11 +7,17 @@ import type { AttachRequest, Backend } from "../backend.ts";
 import type { Gate } from "../gate.ts";
 import { chooseMediaType, essence } from "../media-type.ts";
 import { decodeAttachRequest, encodeAttachment, encodeAttachmentList, PROTOBUF } from "../protobuf.ts";
-import { attachmentListSchema, attachmentSchema, attachRequestSchema, idParams } from "../schemas/attachment.ts";
+import {
+  collectedSchema,
+  attachmentListSchema,
+  attachmentSchema,
+  attachRequestSchema,
+  idParams,
+} from "../schemas/attachment.ts";
 import { errorSchema } from "../schemas/error.ts";
 import { type AttachmentView, attachmentView } from "../views.ts";
 
-type Source = Pick<Backend, "attach" | "detach" | "attachments">;
+type Source = Pick<Backend, "attach" | "detach" | "attachments" | "collect">;
 
 export function attachRoutes(app: App, backend: Source, gate: Gate): void {
   app.post(
@@ -32,6 +38,17 @@ export function attachRoutes(app: App, backend: Source, gate: Gate): void {
       reply.code(201).header("location", `/v1/attachments/${encodeURIComponent(made.id)}`);
       return send(reply, form, attachmentView(made));
     },
+  );
+
+  app.post(
+    "/v1/attachments/gc",
+    {
+      schema: {
+        summary: "Remove attachments whose network namespace no longer exists",
+        response: { 200: collectedSchema, default: errorSchema },
+      },
+    },
+    async () => gate.run(() => backend.collect()),
   );
 
   app.delete(

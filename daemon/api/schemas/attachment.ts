@@ -1,4 +1,5 @@
 /** JSON Schemas of the attach API. They validate, serialise, type the handlers and make the OpenAPI document. */
+import type { Collected } from "../../attach/collector.ts";
 import type { AttachmentView } from "../views.ts";
 import { errorSchema } from "./error.ts";
 
@@ -106,6 +107,24 @@ export const attachmentListSchema = {
   additionalProperties: false,
   required: ["attachments"],
   properties: { attachments: { type: "array", items: attachmentSchema } },
+} as const;
+
+export const collectedSchema = {
+  type: "object",
+  additionalProperties: false,
+  required: ["removed", "failed"],
+  properties: {
+    removed: { type: "array", items: { type: "string" }, description: "ids" },
+    failed: {
+      type: "array",
+      items: {
+        type: "object",
+        additionalProperties: false,
+        required: ["id", "message"],
+        properties: { id: { type: "string" }, message: { type: "string" } },
+      },
+    },
+  } satisfies Members<Collected>,
 } as const;
 
 export const idParams = {
