@@ -38,7 +38,8 @@
         "native/addon/packet.cc",
         "native/addon/packet_socket.cc",
         "native/addon/route.cc",
-        "native/addon/sysctl.cc"
+        "native/addon/sysctl.cc",
+        "native/addon/tap.cc"
       ],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")", "bpf"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "_GNU_SOURCE"],

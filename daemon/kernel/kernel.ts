@@ -96,6 +96,8 @@ export interface LinkCreate extends LinkSettings {
   readonly link?: number;
   /** veth only: the other end, born in `netns` if given. It cannot be up at birth (the kernel says ENOTCONN). */
   readonly peer?: { readonly name: string; readonly netns?: NetnsHandle; readonly mac?: string; readonly mtu?: number };
+  /** tun only: a persistent tap. The kernel makes none by RTM_NEWLINK (tun_validate); it goes by /dev/net/tun. */
+  readonly tap?: { readonly multiQueue: boolean; readonly owner: number | null; readonly group: number | null };
 }
 
 export interface Address {
@@ -178,7 +180,6 @@ export interface NetnsHandle {
 }
 
 // ---- BPF -----------------------------------------------------------------------------------------------------------
-
 /** An open BPF map. Closing twice is harmless; use after close throws EBADF. */
 export interface BpfMap {
   readonly name: string;
@@ -287,7 +288,6 @@ export interface Bpf {
 }
 
 // ---- packet sockets --------------------------------------------------------------------------------------------------
-
 export interface ReceivedFrame {
   /** from the destination MAC on, as the kernel holds it: a tag in the skb's metadata is not in here */
   readonly data: Uint8Array;

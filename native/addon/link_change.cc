@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "netns.h"
+#include "tap.h"
 
 namespace pw {
 
@@ -171,6 +172,7 @@ void InNamespace(int netns, Work work) {
 }  // namespace
 
 Created CreateLink(NetlinkSocket& socket, std::atomic<uint64_t>* writes, const LinkCreate& create) {
+  if (create.tap) return CreateTap(socket, writes, create);
   const LinkSettings& s = create.settings;
   Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, *s.name);
   auto* info = message.Header<ifinfomsg>();

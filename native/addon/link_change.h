@@ -30,11 +30,17 @@ struct PeerSettings {
   std::shared_ptr<Fd> netns;
 };
 
+struct TapSettings {
+  bool multi_queue = false;
+  std::optional<uint32_t> owner, group;  // absent: only root opens it
+};
+
 struct LinkCreate {
   std::string kind;
   LinkSettings settings;  // with a name
   std::optional<uint32_t> link;
   std::optional<PeerSettings> peer;
+  std::optional<TapSettings> tap;
 };
 
 struct Created {

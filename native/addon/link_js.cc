@@ -73,6 +73,18 @@ LinkSettings SettingsFromJs(const Napi::Object& o) {
   return s;
 }
 
+// null, as absent: nobody
+std::optional<uint32_t> OptId(const Napi::Object& o, const char* key) {
+  if (o.Get(key).IsNull()) return std::nullopt;
+  return OptU32(o, key, UINT32_MAX - 1);
+}
+
+TapSettings TapFromJs(const Napi::Object& o, const LinkCreate& create) {
+  if (create.kind != "tun" || create.link || create.peer || create.settings.netns)
+    throw KernelError(EINVAL, "argument", "tap", "only a tun, made where it stays");
+  return {OptBool(o, "multiQueue").value_or(false), OptId(o, "owner"), OptId(o, "group")};
+}
+
 LinkCreate CreateFromJs(const Napi::Object& o) {
   LinkCreate create;
   create.settings = SettingsFromJs(o);
@@ -84,6 +96,7 @@ LinkCreate CreateFromJs(const Napi::Object& o) {
     create.peer = PeerSettings{NeedString(*peer, "name"), OptMac(*peer), OptU32(*peer, "mtu"), OptNetns(*peer)};
     CheckLinkName(create.peer->name);
   }
+  if (auto tap = OptObject(o, "tap")) create.tap = TapFromJs(*tap, create);
   return create;
 }
 
