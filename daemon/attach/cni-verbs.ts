@@ -3,6 +3,7 @@ import { PortwrightError } from "../errors.ts";
 import type { NetnsHandle } from "../kernel/kernel.ts";
 import type { PortVlans } from "../model/port.ts";
 import { type Addressing, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
+import { chainedResult } from "./chain.ts";
 import type { CniRequest } from "./cni-request.ts";
 import type { JsonObject } from "../safe-json.ts";
 import { parseEnvironment, type PortEnvironment } from "./environment.ts";
@@ -10,7 +11,7 @@ import type { IpamCall } from "./ipam.ts";
 import { decodeNetConf, looseNetConf, type NetConf, parseNetConf } from "./netconf.ts";
 import { gc, type NetworkVerbsHost, status } from "./network-verbs.ts";
 import type { AttachmentRecord, CniCall } from "./records.ts";
-import { appendResult, formatResult, hasDns, type CniResult } from "./result.ts";
+import { hasDns, type CniResult } from "./result.ts";
 import { requireVerb, requireVersion } from "./version.ts";
 
 /** What the verbs need of the service. */
@@ -72,7 +73,7 @@ export class CniVerbs {
         cni: { env: cniVariables(request.env), stdin: request.stdin },
         addressing: conf.ipamType === "" ? null : this.#addressing(conf.ipamType, request, stderr),
       });
-      return text(formatResult(appendResult(conf.prevResult, ownResult(made, conf)), conf.cniVersion));
+      return text(chainedResult(conf.prevResult, ownResult(made, conf), conf.cniVersion));
     } finally {
       netns.close();
     }
@@ -111,13 +112,13 @@ export class CniVerbs {
     const record = this.#host.record(id);
     if (record?.attachment.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
 
-    const differences = [...compareConf(record, conf), ...compareResult(env, conf.prevResult)];
+    const differences = [...compareConf(record, conf), ...compareResult(env, conf.prevResult.result)];
     const netns = this.#host.openNetns(env.netns, env.allowOwnNetns);
     try {
       const { device, inode } = record.attachment.netns;
       if (`${netns.device}` !== device || `${netns.inode}` !== inode)
         differences.push(`${env.netns} is not the namespace that ${id} was attached in`);
-      else differences.push(...(await this.#host.verify(id, netns, conf.prevResult)));
+      else differences.push(...(await this.#host.verify(id, netns, conf.prevResult.result)));
     } finally {
       netns.close();
     }

@@ -122,7 +122,7 @@ export async function checkContainer(
     const { address, prefixLength } = requireCidr(ip.address);
     const present = addresses.some(
       (have) =>
-        (renamed || have.ifindex === link.ifindex) &&
+        (renamed || ip.interface === undefined || have.ifindex === link.ifindex) &&
         have.prefixLength === prefixLength &&
         sameIp(have.address, address),
     );

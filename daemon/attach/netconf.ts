@@ -9,10 +9,11 @@ import type { PortVlans } from "../model/port.ts";
 import { bridgeName, type Intent, type Network } from "../model/resources.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { isObject, type JsonObject } from "../safe-json.ts";
+import { parsePrevious, type PreviousResult } from "./chain.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
 import type { PortOptions } from "./port-maker.ts";
-import { type CniDns, type CniResult, parseDns, parseResult } from "./result.ts";
+import { type CniDns, parseDns } from "./result.ts";
 import { type CniVersion, requireVersion } from "./version.ts";
 
 export interface NetConf {
@@ -23,7 +24,7 @@ export interface NetConf {
   /** empty: layer 2 only */
   readonly ipamType: string;
   readonly dns: CniDns;
-  readonly prevResult: CniResult | null;
+  readonly prevResult: PreviousResult | null;
   /** for the log: accepted, but without effect */
   readonly notes: readonly string[];
 }
@@ -80,7 +81,7 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
     port: parsePort(conf, name, parseArgs(cniArgs).mac, intent),
     ipamType: parseIpamType(conf, raw),
     dns: parseDns(conf.object("dns")),
-    prevResult: prevResult === undefined ? null : parseResult(prevResult),
+    prevResult: prevResult === undefined ? null : parsePrevious(prevResult, raw.prevResult as JsonObject),
     notes,
   };
 }

@@ -48,19 +48,6 @@ export function hasDns(dns: CniDns): boolean {
   return Object.keys(dns).length > 0;
 }
 
-/** A plugin later in a chain passes on what came before and adds its own; indexes move along. */
-export function appendResult(previous: CniResult | null, own: CniResult): CniResult {
-  if (previous === null) return own;
-  const offset = previous.interfaces.length;
-  const moved = own.ips.map((ip) => (ip.interface === undefined ? ip : { ...ip, interface: ip.interface + offset }));
-  return {
-    interfaces: [...previous.interfaces, ...own.interfaces],
-    ips: [...previous.ips, ...moved],
-    routes: [...previous.routes, ...own.routes],
-    dns: hasDns(own.dns) ? own.dns : previous.dns,
-  };
-}
-
 // ---- writing ---------------------------------------------------------------------------------------------------------
 
 export function formatResult(result: CniResult, cniVersion: CniVersion): object {

@@ -2,7 +2,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { Fields, parseJsonObject } from "../../daemon/attach/decode.ts";
-import { appendResult, type CniResult, formatResult, parseResult } from "../../daemon/attach/result.ts";
+import { type CniResult, formatResult, parseResult } from "../../daemon/attach/result.ts";
 import { cniVersions, requireVerb, requireVersion } from "../../daemon/attach/version.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
 
@@ -96,22 +96,6 @@ test("what is written in any version is read back, less what the version cannot 
     }),
   );
   t.pass();
-});
-
-test("a chained result keeps what came before and moves its own indexes along", (t) => {
-  const before: CniResult = {
-    interfaces: [{ name: "a" }],
-    ips: [{ address: "10.1.0.1/8", interface: 0 }],
-    routes: [],
-    dns: { domain: "x" },
-  };
-  const all = appendResult(before, { ...full, dns: {} });
-  t.is(all.interfaces.length, 4);
-  t.deepEqual(
-    all.ips.map((i) => i.interface),
-    [0, 3, 3, 3],
-  );
-  t.deepEqual(all.dns, { domain: "x" });
 });
 
 test("a result with a bad address is refused by its place", (t) => {
