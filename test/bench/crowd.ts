@@ -1,4 +1,4 @@
-/** 500 attached ports: a few namespaces with many interfaces each, attached through the daemon's API, not one by one by CNI. */
+/** Many attached ports: a few namespaces with many interfaces each, attached through the daemon's API, not one by one by CNI. */
 import type { LabHost } from "../../daemon/demo/lab.ts";
 import { type BenchDaemon, call, network } from "./daemon.ts";
 import type { Scope } from "./scope.ts";

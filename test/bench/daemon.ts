@@ -34,11 +34,12 @@ export class BenchDaemon {
   static async prepare(
     scope: Scope,
     networks: string,
+    name = "host",
   ): Promise<{ readonly host: LabHost; readonly directory: string }> {
-    const host = await scope.host("host");
-    const wire = await scope.host("wire");
+    const host = await scope.host(name);
+    const wire = await scope.host(`${name}-wire`);
     await scope.lab.cable({ host, interface: "nic0" }, { host: wire, interface: "nic0" });
-    const directory = join(scope.directory, "daemon");
+    const directory = join(scope.directory, `${name}-daemon`);
     await mkdir(directory, { mode: 0o700 });
     const intent = `${CLUSTER_NETWORK("oob")}---${UPLINK("oob", "nic0")}---${networks}`;
     await writeFile(join(directory, "intent.yaml"), intent);

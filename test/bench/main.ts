@@ -12,7 +12,7 @@ import { between, disturbance, machineFacts } from "./machine.ts";
 import { buildPrograms, type Programs } from "./programs.ts";
 import type { Row } from "./row.ts";
 import { change } from "./rows/change.ts";
-import { cni } from "./rows/cni.ts";
+import { cniRows } from "./rows/cni.ts";
 import { rest, scrape, start } from "./rows/daemon.ts";
 import { flood, push, unicast } from "./rows/packets.ts";
 import { service } from "./rows/service.ts";
@@ -20,7 +20,7 @@ import { tcp } from "./rows/tcp.ts";
 import { removeLeavings, Scope } from "./scope.ts";
 import { formatTable } from "./table.ts";
 
-const ROWS: readonly Row[] = [unicast, push, flood, tcp, cni, start, rest, scrape, change, service];
+const ROWS: readonly Row[] = [unicast, push, flood, tcp, ...cniRows, start, rest, scrape, change, service];
 
 type Outcome = {
   readonly name: string;
