@@ -75,6 +75,11 @@ export const errorTable = {
   NETNS_OWN: { status: 400, cni: 8, help: "Name the container's namespace; CNI_NETNS_OVERRIDE=1 allows the host's." },
   NETWORK_UNKNOWN: { status: 404, cni: 7, help: "Name a network that GET /v1/networks lists." },
   BRIDGE_UNKNOWN: { status: 404, cni: 100, help: "Name the bridge of a cluster network: <cluster network>-br." },
+  GATEWAY_REFUSED: {
+    status: 409,
+    cni: 106,
+    help: "Give the workload an address of the subnet that the interface is in, or set forceAddress if nobody needs the other one.",
+  },
   INTERFACE_EXISTS: { status: 409, cni: 101, help: "Use another interface name, or remove the interface." },
   ATTACHMENT_EXISTS: { status: 409, cni: 101, help: "Detach it first." },
   ATTACHMENT_UNKNOWN: { status: 404, cni: 3, help: "List attachments with GET /v1/attachments." },

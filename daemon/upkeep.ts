@@ -11,14 +11,14 @@ const AGEING_INTERVAL_MS = 10_000;
 const ROUND_INTERVAL_MS = 30_000;
 /** Lost programs are not left to that: without one a port is dead. */
 const HOOK_INTERVAL_MS = 900;
-/** Uplinks are pruned and ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
+/** What nobody uses any more goes and ports settle when nothing came or went for so long, a few at a time: a burst of pods must not wait for it. */
 const SETTLE_AFTER_MS = 5000;
 const SETTLE_INTERVAL_MS = 500;
 const SETTLE_AT_ONCE = 2;
 
 export interface UpkeepOptions {
   readonly datapath: Pick<Datapath, "age" | "settle" | "unhooked">;
-  readonly reconciler: Pick<Reconciler, "pruneUplinks">;
+  readonly reconciler: Pick<Reconciler, "prune">;
   readonly watch: Pick<HostWatch, "ask">;
   readonly log: Log;
 }
@@ -28,7 +28,7 @@ export class Upkeep {
   readonly #timers: NodeJS.Timeout[] = [];
   /** when a workload last came or went, on performance's clock */
   #lastChange = 0;
-  /** the change after which uplinks were pruned last */
+  /** the change after which that was done last */
   #prunedAt = 0;
   #settling = false;
 
@@ -74,7 +74,7 @@ export class Upkeep {
     try {
       if (this.#prunedAt < this.#lastChange) {
         this.#prunedAt = this.#lastChange;
-        await reconciler.pruneUplinks();
+        await reconciler.prune();
       }
       await datapath.settle(SETTLE_AT_ONCE);
     } catch (error) {

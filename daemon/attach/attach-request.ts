@@ -6,6 +6,7 @@ import { stationMac } from "../model/mac.ts";
 import { interfaceNameFault } from "../model/names.ts";
 import type { Intent } from "../model/resources.ts";
 import type { AttachSpec } from "./attachments.ts";
+import { NO_ROUTING } from "./gateways.ts";
 import { isIdentifier } from "./environment.ts";
 import { networkPort } from "./netconf.ts";
 
@@ -34,6 +35,7 @@ export function parseAttachRequest(
     port: { ...networkPort(network), mac },
     origin: { kind: "api" },
     cni: null,
+    routing: NO_ROUTING,
     addressing: fixed.ips.length === 0 ? null : { obtain: async () => fixed, release: async () => {} },
   };
 }

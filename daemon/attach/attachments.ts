@@ -15,7 +15,8 @@ import {
   checkContainer,
   configureContainer,
 } from "./container.ts";
-import type { MadePort, PortMaker, PortOptions } from "./port-maker.ts";
+import { type Addressed, type Routing, withGateways } from "./gateways.ts";
+import type { HostInterface, MadePort, PortMaker, PortOptions } from "./port-maker.ts";
 import type { AttachmentRecord, CniCall, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
 
@@ -28,7 +29,7 @@ export interface AttachLog {
 
 /** Where addresses come from. `release` is harmless if nothing was obtained. */
 export interface Addressing {
-  obtain(): Promise<Pick<CniResult, "ips" | "routes" | "dns">>;
+  obtain(): Promise<Addressed>;
   release(): Promise<void>;
 }
 
@@ -42,13 +43,16 @@ export interface AttachSpec {
   readonly cni: CniCall | null;
   /** null: layer 2 only */
   readonly addressing: Addressing | null;
+  readonly routing: Routing;
 }
 
 export interface Made {
   readonly attachment: Attachment;
   readonly port: MadePort;
   readonly bridge: { readonly name: string; readonly mac: string };
-  readonly addressing: Pick<CniResult, "ips" | "routes" | "dns">;
+  readonly addressing: Addressed;
+  /** the host's interface that has the gateways */
+  readonly gateway: HostInterface | null;
 }
 
 export interface AttachmentsOptions {
@@ -89,20 +93,29 @@ export class Attachments {
 
       let addressing: Made["addressing"] = NO_ADDRESSING;
       let announced = Promise.resolve();
+      let gateway: HostInterface | null = null;
       if (spec.addressing !== null) {
         const source = spec.addressing;
         undo.push(() => source.release());
-        addressing = await source.obtain();
+        const given = withGateways(await source.obtain(), spec.routing);
+        ({ addressing } = given);
+        reached = withAddressing(reached, addressing, given.gateways);
         const container = await entering;
         const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac };
-        await configureContainer(container, side, addressing);
+        // Both come to an end, also when one fails: undoing must not overtake what is still being done.
+        const [configured, routed] = await Promise.allSettled([
+          configureContainer(container, side, addressing),
+          this.#route(reached.attachment, spec.routing),
+        ]);
+        if (configured.status === "rejected") throw configured.reason;
+        if (routed.status === "rejected") throw routed.reason;
+        gateway = routed.value;
         announced = this.#announce(container, side, addressing);
       }
-      const ready = withAddressing(reached, addressing);
-      await Promise.all([records.putReady(ready), announced]);
-      const attachment = records.get(id)?.attachment ?? ready.attachment;
+      await Promise.all([records.putReady(reached), announced]);
+      const attachment = records.get(id)?.attachment ?? reached.attachment;
       portMaker.made(attachment);
-      return { attachment, port, bridge: await bridge, addressing };
+      return { attachment, port, bridge: await bridge, addressing, gateway };
     } catch (error) {
       await this.#rollBack(reached, undo);
       throw error;
@@ -201,6 +214,10 @@ export class Attachments {
     }
   }
 
+  async #route(attachment: Attachment, { forceAddress }: Routing): Promise<HostInterface | null> {
+    return attachment.gateways.length === 0 ? null : await this.#options.portMaker.route(attachment, forceAddress);
+  }
+
   /** Nobody fails for want of an announcement: neighbours find out by themselves, later. */
   async #announce(container: Namespace, side: ContainerPort, addressing: Made["addressing"]): Promise<void> {
     try {
@@ -231,10 +248,14 @@ function withPort(record: AttachmentRecord, port: MadePort): AttachmentRecord {
   };
 }
 
-function withAddressing(record: AttachmentRecord, addressing: Made["addressing"]): AttachmentRecord {
+function withAddressing(
+  record: AttachmentRecord,
+  addressing: Addressed,
+  gateways: Attachment["gateways"],
+): AttachmentRecord {
   const ips = attachmentIps(addressing);
   const routes = attachmentRoutes(addressing);
-  return { ...record, attachment: { ...record.attachment, ips, routes } };
+  return { ...record, attachment: { ...record.attachment, ips, routes, gateways } };
 }
 
 async function closeQuietly(entering: Promise<Namespace>): Promise<void> {

@@ -71,6 +71,7 @@ export class CniVerbs {
         port: conf.port,
         origin: { kind: "cni", cniVersion: conf.cniVersion, networkName: conf.name, ipamType: conf.ipamType },
         cni: { env: cniVariables(request.env), stdin: request.stdin },
+        routing: conf.routing,
         addressing: conf.ipamType === "" ? null : this.#addressing(conf.ipamType, request, stderr),
       });
       return text(chainedResult(conf.prevResult, ownResult(made, conf), conf.cniVersion));
@@ -147,12 +148,14 @@ function cniVariables(env: Readonly<Record<string, string>>): Readonly<Record<st
   return Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith("CNI_")));
 }
 
-function ownResult({ attachment, port, bridge, addressing }: Made, conf: NetConf): CniResult {
+function ownResult({ attachment, port, bridge, addressing, gateway: router }: Made, conf: NetConf): CniResult {
   return {
     interfaces: [
       bridge.mac === "" ? { name: bridge.name } : bridge,
       { name: port.hostInterface, ...(port.hostMac === "" ? {} : { mac: port.hostMac }), mtu: port.mtu },
       { name: attachment.interface, mac: port.mac, mtu: port.mtu, sandbox: attachment.netnsPath },
+      // As the stock plugin: the interface in a VLAN that has the gateway comes last.
+      ...(router === null || attachment.vlans.mode === "untagged" ? [] : [router]),
     ],
     ips: addressing.ips.map(({ address, gateway }) => ({ address, ...(gateway ? { gateway } : {}), interface: 2 })),
     routes: addressing.routes,

@@ -12,6 +12,7 @@ import { isObject, type JsonObject } from "../safe-json.ts";
 import { parsePrevious, type PreviousResult } from "./chain.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
+import { parseRouting, type Routing } from "./gateways.ts";
 import type { PortOptions } from "./port-maker.ts";
 import { type CniDns, parseDns } from "./result.ts";
 import { type CniVersion, requireVersion } from "./version.ts";
@@ -21,6 +22,8 @@ export interface NetConf {
   /** name of the network configuration */
   readonly name: string;
   readonly port: PortOptions;
+  /** without effect on layer 2 */
+  readonly routing: Routing;
   /** empty: layer 2 only */
   readonly ipamType: string;
   readonly dns: CniDns;
@@ -31,9 +34,6 @@ export interface NetConf {
 
 /** Known options that are refused when set to true. */
 const UNSUPPORTED = [
-  "isGateway",
-  "isDefaultGateway",
-  "forceAddress",
   "ipMasq",
   "hairpinMode",
   "macspoofchk",
@@ -75,10 +75,18 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
     ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
     : [];
   const prevResult = conf.object("prevResult");
+  const port = parsePort(conf, name, parseArgs(cniArgs).mac, intent);
+  const routing = parseRouting(conf);
+  if (routing.gateway && port.vlans.mode === "trunk" && port.vlans.native === 0)
+    throw conf.refuse(
+      "isGateway",
+      "needs a native VLAN on a trunk, where untagged frames can travel: give vlan as well",
+    );
   return {
     cniVersion,
     name,
-    port: parsePort(conf, name, parseArgs(cniArgs).mac, intent),
+    port,
+    routing,
     ipamType: parseIpamType(conf, raw),
     dns: parseDns(conf.object("dns")),
     prevResult: prevResult === undefined ? null : parsePrevious(prevResult, raw.prevResult as JsonObject),

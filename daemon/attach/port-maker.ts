@@ -34,9 +34,20 @@ export interface MadePort {
   readonly mtu: number;
 }
 
+/** An interface of the host by which workloads are routed. */
+export interface HostInterface {
+  readonly name: string;
+  readonly mac: string;
+}
+
 export interface PortMaker {
   /** veth into the namespace, both ends up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. */
   make(request: PortRequest): Promise<MadePort>;
+  /**
+   * The attachment has its addresses and gateways: when it resolves the host answers there. `forceAddress`: other
+   * addresses that are in the way go, unless somebody is known to want them.
+   */
+  route(attachment: Attachment, forceAddress: boolean): Promise<HostInterface>;
   /** Its record is complete: from now on its MTU follows the network's. */
   made(attachment: Attachment): void;
   /** Resolves when the interface is gone from the container. Harmless if it is gone already. */

@@ -22,6 +22,8 @@ export interface TargetAddress {
   readonly prefixLength: number;
   /** on whose behalf, e.g. "HostNetworkConfig/storage" */
   readonly owner: string;
+  /** IPv6: it is in use at once, without duplicate address detection */
+  readonly noDad?: true;
 }
 
 type Form = Pick<Address, "address" | "prefixLength">;

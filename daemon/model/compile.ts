@@ -11,6 +11,7 @@ import { groupBy } from "./group-by.ts";
 import { type Adoption, adoptedBond, adoptedUplink, adoption, isBondOf } from "./adoption.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
 import type { TargetAddress } from "./addresses.ts";
+import { gatewaysByVlan } from "./gateways.ts";
 import { bridgedVlans, compileHostNetworks, hostVlans } from "./host-networks.ts";
 import type { Lease } from "./lease.ts";
 import {
@@ -50,6 +51,8 @@ export interface CompileInput {
   readonly intent: Intent;
   /** read after `links`: an attachment may be newer than its link, a link never newer than its attachment */
   readonly attachments: Iterable<Workload>;
+  /** workloads that went, whose gateways are to stay for the next one */
+  readonly lingering?: readonly Workload[];
   readonly links: readonly Link[];
   readonly addresses: readonly Address[];
   /** as found: a NIC that is an uplink already is treated with more care */
@@ -191,7 +194,9 @@ export function compile(input: CompileInput): Compiled {
     if (adopted !== null) sayHostNetworks(clusterNetwork);
     demand.add(hostVlans(hostConfigs, clusterNetwork));
     const hasBridge = links.has(bridgeName(clusterNetwork));
-    const world = { switching: input.switching, leases: input.leases, context, hasBridge, free, say };
+    const lingering = (input.lingering ?? []).filter((one) => one.clusterNetwork === clusterNetwork);
+    const gateways = gatewaysByVlan(adopted === null ? [...workloads, ...lingering] : [], context.nativeVlan);
+    const world = { switching: input.switching, leases: input.leases, gateways, context, hasBridge, free, say };
     for (const part of compileHostNetworks(hostConfigs, world)) {
       for (const link of part.links) links.set(link.name, link);
       if (part.port) ports.set(part.port.linkName, part.port);

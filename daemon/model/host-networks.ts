@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 import { hostPair } from "../links/veth.ts";
 import { hostVlan } from "../links/vlan.ts";
-import type { TargetAddress } from "./addresses.ts";
+import { isSameAddress, type TargetAddress } from "./addresses.ts";
 import type { Lease } from "./lease.ts";
 import { derivedMac } from "./mac.ts";
 import { compileHostPort, type SwitchContext } from "./ports.ts";
@@ -18,6 +18,8 @@ export interface HostNetworkWorld {
   readonly hasBridge: boolean;
   /** by device; in force now */
   readonly leases: ReadonlyMap<string, Lease>;
+  /** that workloads of the cluster network route by, by VLAN */
+  readonly gateways: ReadonlyMap<number, readonly TargetAddress[]>;
   /** may a link of ours have this name? Says so if not. */
   readonly free: (name: string, object: string) => boolean;
   readonly say: (code: ErrorCode, object: string, message: string) => void;
@@ -31,26 +33,32 @@ export interface HostNetworkParts {
   readonly addresses: readonly TargetAddress[];
 }
 
+/** An interface of the host in one VLAN, whoever wants it: a HostNetworkConfig, workloads that route by it, or both. */
+interface HostInterface {
+  readonly vlan: number;
+  readonly hardwareAddress: string;
+  /** as conditions name it */
+  readonly object: string;
+  readonly addresses: readonly TargetAddress[];
+}
+
 /** Of one cluster network; those whose names are taken are left out, and said. */
 export function compileHostNetworks(
   configs: Iterable<HostNetworkConfig>,
   world: HostNetworkWorld,
 ): readonly HostNetworkParts[] {
-  return [...configs].flatMap((config): HostNetworkParts[] => {
-    const { clusterNetwork, vlan } = config;
+  return hostInterfaces(configs, world).flatMap(({ vlan, hardwareAddress, object, addresses }): HostNetworkParts[] => {
     const { context, free } = world;
-    if (clusterNetwork !== context.clusterNetwork) return [];
+    const { clusterNetwork } = context;
     const names = hostLinkNames(clusterNetwork, vlan);
-    const addresses = addressesOf(config, names.device, world);
-    const object = hostNetworkObject(config);
     const { device } = names;
-    if (isBridged(config, world)) {
+    if (isBridged(hardwareAddress, world)) {
       if (!world.hasBridge || !free(device, object)) return [];
       return [{ links: [hostVlan(clusterNetwork, vlan, context.mtu)], port: null, device, addresses }];
     }
     const isFree = [names.port, device].map((name) => free(name, object)).every(Boolean);
     if (!isFree) return [];
-    const mac = config.hardwareAddress || derivedMac(`${world.switching.hostKey} ${device}`);
+    const mac = hardwareAddress || derivedMac(`${world.switching.hostKey} ${device}`);
     const pair = hostPair(clusterNetwork, vlan, context.mtu, mac);
     return [{ links: [pair.port, pair.device], port: compileHostPort(vlan, context), device, addresses }];
   });
@@ -58,13 +66,34 @@ export function compileHostNetworks(
 
 /** VLANs in which the bridge itself has to be, for the host's devices on it. */
 export function bridgedVlans(configs: Iterable<HostNetworkConfig>, world: HostNetworkWorld): VlanSet {
-  const bridged = [...configs].filter((config) => isBridged(config, world));
-  return world.hasBridge ? hostVlans(bridged, world.context.clusterNetwork) : VlanSet.empty;
+  if (!world.hasBridge) return VlanSet.empty;
+  const own = [...configs].filter(({ clusterNetwork }) => clusterNetwork === world.context.clusterNetwork);
+  const hardwareAddresses = new Map(own.map(({ vlan, hardwareAddress }) => [vlan, hardwareAddress]));
+  const vlans = new Set([...hardwareAddresses.keys(), ...world.gateways.keys()]);
+  return VlanSet.from([...vlans].filter((vlan) => isBridged(hardwareAddresses.get(vlan) ?? "", world)));
+}
+
+function hostInterfaces(configs: Iterable<HostNetworkConfig>, world: HostNetworkWorld): readonly HostInterface[] {
+  const { clusterNetwork } = world.context;
+  const interfaces = new Map<number, HostInterface>();
+  for (const config of configs) {
+    const { vlan, hardwareAddress } = config;
+    if (config.clusterNetwork !== clusterNetwork) continue;
+    const addresses = addressesOf(config, hostLinkNames(clusterNetwork, vlan).device, world);
+    interfaces.set(vlan, { vlan, hardwareAddress, object: hostNetworkObject(config), addresses });
+  }
+  for (const [vlan, gateways] of world.gateways) {
+    const object = gateways[0]?.owner ?? "";
+    const known = interfaces.get(vlan) ?? { vlan, hardwareAddress: "", object, addresses: [] };
+    const more = gateways.filter((gateway) => !known.addresses.some((one) => isSameAddress(one, gateway)));
+    interfaces.set(vlan, { ...known, addresses: [...known.addresses, ...more] });
+  }
+  return [...interfaces.values()];
 }
 
 /** An 8021q device has the bridge's MAC, and there is one only where the kernel's bridge switches. */
-function isBridged(config: HostNetworkConfig, { context, switching }: HostNetworkWorld): boolean {
-  return context.datapath === "bridge" && switching.vlanLinks && config.hardwareAddress === "";
+function isBridged(hardwareAddress: string, { context, switching }: HostNetworkWorld): boolean {
+  return context.datapath === "bridge" && switching.vlanLinks && hardwareAddress === "";
 }
 
 function addressesOf(

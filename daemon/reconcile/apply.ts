@@ -6,6 +6,7 @@ import type { LinkRef, Namespace } from "../kernel/kernel.ts";
 import { linkCreate, peerSettings } from "../links/link.ts";
 import { ADDRESS_MARK } from "../model/addresses.ts";
 import type { Plan, Step } from "../model/plan.ts";
+import { familyOf } from "../model/ip.ts";
 import { AddressKeeper } from "./keep-addresses.ts";
 import { enslave, release } from "./members.ts";
 
@@ -83,14 +84,15 @@ async function perform(step: Step, { namespace, datapath, ends, keeper }: Hands)
       return;
     }
     case "add-address": {
-      const { address, prefixLength } = step.address;
+      const { owner: _owner, ...address } = step.address;
       const ifindex = await indexOf(step, namespace);
-      await namespace.addAddress({ ifindex, address, prefixLength, protocol: ADDRESS_MARK }).catch(unless("EEXIST"));
+      await namespace.addAddress({ ifindex, ...address, protocol: ADDRESS_MARK }).catch(unless("EEXIST"));
       return;
     }
     case "remove-address": {
       const { address, prefixLength } = step.address;
       const ifindex = await indexOf(step, namespace);
+      if (familyOf(address) === 4) await keepSecondaries(step.name, namespace);
       await namespace.removeAddress({ ifindex, address, prefixLength }).catch(unless("EADDRNOTAVAIL"));
       return;
     }
@@ -117,6 +119,12 @@ async function indexOf(
   const link = await namespace.link({ name: step.name });
   if (!link) throw new Error(`link ${step.name} is not there`);
   return link.ifindex;
+}
+
+/** With the first address of an IPv4 subnet the kernel takes the others of it, too, unless it is told not to (__inet_del_ifa). */
+async function keepSecondaries(name: string, namespace: Namespace): Promise<void> {
+  const path = `net/ipv4/conf/${name}/promote_secondaries`;
+  if ((await namespace.readSysctl(path)) === "0") await namespace.writeSysctl(path, "1");
 }
 
 /** Somebody was faster, with the same result. */

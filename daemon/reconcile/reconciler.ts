@@ -3,6 +3,7 @@
  * the kernel reports that something moved, and now and then in case it did not. An attach does not wait for that round:
  * it makes its own port and has the uplink's VLANs refreshed.
  */
+import type { HostInterface } from "../attach/port-maker.ts";
 import type { WorkloadEnds } from "../attach/workload-ends.ts";
 import { Limiter } from "../async/limiter.ts";
 import type { Datapath } from "../datapath/datapath.ts";
@@ -13,6 +14,7 @@ import type { Workload } from "../model/attachment.ts";
 import { concernsAdopted } from "../model/adoption.ts";
 import { type Compiled, compile } from "../model/compile.ts";
 import { diff } from "../model/diff.ts";
+import { isAgainst, routedKey } from "../model/gateways.ts";
 import { hostVlans } from "../model/host-networks.ts";
 import type { Lease } from "../model/lease.ts";
 import { describe } from "../model/describe.ts";
@@ -28,6 +30,7 @@ import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { messageOf } from "../thrown.ts";
 import { apply, type StepFailure } from "./apply.ts";
+import { serveGateways } from "./gateways.ts";
 import { observe } from "./observer.ts";
 import type { WorkloadPortsHost } from "./workload-ports.ts";
 
@@ -67,7 +70,7 @@ export interface Round extends Omit<Preview, "observation"> {
 }
 
 /** Rounds that carry a decision out; all others put right what drifted. */
-const DELIBERATE: ReadonlySet<string> = new Set(["intent", "verify", "lease"]);
+const DELIBERATE: ReadonlySet<string> = new Set(["intent", "verify", "lease", "rest"]);
 
 export class Reconciler implements WorkloadPortsHost {
   readonly #options: ReconcilerOptions;
@@ -78,6 +81,8 @@ export class Reconciler implements WorkloadPortsHost {
   readonly #counted = new Map<string, VlanSet>();
   /** VLANs that the registered workloads use, by cluster network */
   readonly #demands = new Map<string, VlanDemand>();
+  /** whose gateways are kept for the next workload: of those that went since the host was at rest, one of a kind */
+  readonly #lingering = new Map<string, Workload>();
   #intent: Intent = NO_INTENT;
   /** container ends that did not get an MTU: not tried again before something else happens */
   readonly #unreached = new Map<string, { readonly mtu: number; readonly message: string }>();
@@ -157,7 +162,7 @@ export class Reconciler implements WorkloadPortsHost {
   }
 
   register(workload: Workload): void {
-    this.unregister(workload.id);
+    this.#forget(workload.id);
     this.#workloads.set(workload.id, workload);
     const demand = this.#demands.get(workload.clusterNetwork) ?? new VlanDemand();
     this.#demands.set(workload.clusterNetwork, demand);
@@ -166,16 +171,39 @@ export class Reconciler implements WorkloadPortsHost {
     demand.add(vlans);
   }
 
+  serveGateways(workload: Workload, forceAddress: boolean): Promise<HostInterface> {
+    return this.#mutex.run(async () => {
+      this.register(workload);
+      const { nativeVlan } = this.switchOf(workload.clusterNetwork);
+      for (const [key, one] of this.#lingering) if (isAgainst(one, workload, nativeVlan)) this.#lingering.delete(key);
+      const last = this.#last as Round;
+      const { compiled } = last;
+      const world = { ...this.#options, leases: this.#options.leases(), intent: this.#intent, compiled };
+      const { target, gateway } = await serveGateways(workload, forceAddress, {
+        ...world,
+        workloads: [...this.#workloads.values(), ...this.#lingering.values()],
+      });
+      this.#last = { ...last, compiled: { ...compiled, target } };
+      return gateway;
+    });
+  }
+
   ask(cause: string): void {
     this.#options.onAsk?.(cause);
   }
 
   unregister(id: string): void {
+    const workload = this.#forget(id);
+    if (workload !== undefined && workload.gateways.length > 0) this.#lingering.set(routedKey(workload), workload);
+  }
+
+  #forget(id: string): Workload | undefined {
     const workload = this.#workloads.get(id);
-    if (!workload) return;
+    if (!workload) return undefined;
     this.#workloads.delete(id);
     this.#demands.get(workload.clusterNetwork)?.remove(this.#counted.get(id) ?? VlanSet.empty);
     this.#counted.delete(id);
+    return workload;
   }
 
   /** The uplink carries what is in demand now, no more and no less. */
@@ -209,9 +237,12 @@ export class Reconciler implements WorkloadPortsHost {
     return vlans.reduce((all, one) => all.union(one), known?.config.allowed ?? VlanSet.empty);
   }
 
-  /** Takes VLANs that nobody uses any more off the uplinks. */
-  async pruneUplinks(): Promise<void> {
+  /** Takes off what was kept for the next workload: VLANs of uplinks and gateways that nobody uses any more. */
+  async prune(): Promise<void> {
     for (const name of this.#last?.compiled.contexts.keys() ?? []) await this.refreshUplink(name);
+    if (this.#lingering.size === 0) return;
+    this.#lingering.clear();
+    await this.reconcile("rest");
   }
 
   observe(): Promise<Observed> {
@@ -225,6 +256,7 @@ export class Reconciler implements WorkloadPortsHost {
       intent,
       vlans: isConcerned ? await this.#options.namespace.bridgeVlans() : [],
       attachments: this.#workloads.values(),
+      lingering: [...this.#lingering.values()],
       ...observation,
       bonding: this.#options.bonding,
       switching: this.#options.switching,

@@ -2,14 +2,17 @@
  * Makes and removes the ports of workloads: a veth into the container's namespace, switched. What a cluster network
  * looks like comes from the reconciler (SwitchView); this file does the work for one port.
  */
-import type { MadePort, PortMaker, PortRequest } from "../attach/port-maker.ts";
+import type { HostInterface, MadePort, PortMaker, PortRequest } from "../attach/port-maker.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Link, Namespace } from "../kernel/kernel.ts";
+import { addressText, isSameAddress } from "../model/addresses.ts";
 import { type Attachment, type Workload, workloadMtu } from "../model/attachment.ts";
+import { gatewayVlan } from "../model/gateways.ts";
 import { samePort } from "../model/port.ts";
 import { compilePort, type SwitchContext } from "../model/ports.ts";
+import { hostLinkNames } from "../model/resources.ts";
 import { attachmentAlias, isOurs } from "../model/target.ts";
 import { hostInterfaceName, workloadMac } from "./workload-names.ts";
 
@@ -24,6 +27,8 @@ export interface WorkloadPortsHost {
   ask(cause: string): void;
   /** the uplink carries what the registered workloads need */
   refreshUplink(clusterNetwork: string): Promise<void>;
+  /** registers it; the host has its gateways, and answers there */
+  serveGateways(workload: Workload, forceAddress: boolean): Promise<HostInterface>;
 }
 
 export class WorkloadPorts implements PortMaker {
@@ -75,6 +80,10 @@ export class WorkloadPorts implements PortMaker {
     }
   }
 
+  route(attachment: Attachment, forceAddress: boolean): Promise<HostInterface> {
+    return this.#host.serveGateways(attachment, forceAddress);
+  }
+
   made(attachment: Attachment): void {
     this.#host.register(attachment);
     // The network's MTU may have changed while addresses were obtained.
@@ -95,7 +104,7 @@ export class WorkloadPorts implements PortMaker {
   async verify(attachment: Attachment): Promise<readonly string[]> {
     const link = await this.#namespace.link({ ifindex: attachment.hostIfindex });
     if (!link) return [`host interface ${attachment.hostInterface} (index ${attachment.hostIfindex}) is gone`];
-    const problems: string[] = [];
+    const problems = [...(await this.#missingGateways(attachment))];
     if (!isOurs(link)) problems.push(`${link.name} does not carry our alias`);
     if (!link.up) problems.push(`${link.name} is down`);
     const view = this.#host.switchOf(attachment.clusterNetwork);
@@ -110,6 +119,18 @@ export class WorkloadPorts implements PortMaker {
       );
     }
     return problems;
+  }
+
+  async #missingGateways({ clusterNetwork, vlans, gateways }: Attachment): Promise<readonly string[]> {
+    if (gateways.length === 0) return [];
+    const { device } = hostLinkNames(
+      clusterNetwork,
+      gatewayVlan(vlans, this.#host.switchOf(clusterNetwork).nativeVlan),
+    );
+    const link = await this.#namespace.link({ name: device });
+    const there = link === null ? [] : await this.#namespace.addresses(link.ifindex);
+    const missing = gateways.filter((gateway) => !there.some((one) => isSameAddress(one, gateway)));
+    return missing.map((gateway) => `${device} lacks the gateway's address ${addressText(gateway)}`);
   }
 
   async #createVeth(

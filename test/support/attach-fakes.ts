@@ -50,6 +50,8 @@ export class FakeHost {
   readonly events: string[] = [];
   readonly ipamCalls: string[] = [];
   readonly verifyResult: string[] = [];
+  /** what the host was asked to be the gateway of */
+  readonly routed: { gateways: Attachment["gateways"]; forceAddress: boolean }[] = [];
   readonly networks = new Map<string, Network>();
   ipamResult: Omit<CniResult, "interfaces"> = {
     ips: [{ address: "10.9.0.2/24", gateway: "10.9.0.1" }],
@@ -127,6 +129,11 @@ export class FakeHost {
       return made;
     },
     made: () => {},
+    route: async ({ gateways }, forceAddress) => {
+      await this.onStep("gateway");
+      this.routed.push({ gateways, forceAddress });
+      return { name: "oob-br.100", mac: "02:00:00:00:00:0c" };
+    },
     unmake: async ({ id }) => {
       await this.onStep("unmake");
       const port = this.ports.get(id);

@@ -73,9 +73,6 @@ test("bad VLANs are refused by name", (t) => {
 
 test("options that are not carried out are refused when set, and only then", (t) => {
   for (const key of [
-    "isGateway",
-    "isDefaultGateway",
-    "forceAddress",
     "ipMasq",
     "hairpinMode",
     "macspoofchk",
