@@ -23,7 +23,7 @@ typedef uint32_t pw_u32;
 typedef uint64_t pw_u64;
 #endif
 
-#define PW_ABI_VERSION 1
+#define PW_ABI_VERSION 2
 
 /* Limits. A dense port id is 1..PW_MAX_PORTS-1; id 0 means "no port". */
 #define PW_MAX_PORTS 4096
@@ -48,13 +48,14 @@ typedef uint64_t pw_u64;
 #define PW_KIND_HOST 4 /* a veth whose other end stays with the daemon (probes) */
 
 /* pw_port.flags */
-#define PW_PORT_UP 0x0001       /* clear: every frame in or out of the port is dropped as port_down */
-#define PW_PORT_PEER 0x0002     /* deliver by bpf_redirect_peer: the veth's peer lies in another network namespace */
+#define PW_PORT_UP 0x0001   /* clear: every frame in or out of the port is dropped as port_down, none learned from */
+#define PW_PORT_PEER 0x0002 /* deliver by bpf_redirect_peer: the veth's peer lies in another network namespace */
 #define PW_PORT_ISOLATED 0x0004 /* no frame between two isolated ports of one switch */
 #define PW_PORT_SINGLE 0x0008   /* exactly one VLAN: the rank of that VLAN is 0, no population count needed */
 #define PW_PORT_LEARN 0x0010    /* learn source addresses, and hold sticky ones to their port */
 #define PW_PORT_FLOOD 0x0020    /* receives unknown unicast (broadcast and multicast always) */
 #define PW_PORT_UPLINK 0x0040
+#define PW_PORT_HAIRPIN 0x0080 /* frames may leave by the port that they came in by */
 
 /*
  * One port. allowed and untagged are bitmaps over VIDs, word vid / 64, bit vid % 64. rank[w] is the number of bits set
@@ -75,7 +76,7 @@ struct pw_port {
   pw_u32 slot_base; /* first counter slot */
   pw_u32 slot_count;
   pw_u32 fdb_limit; /* addresses that may be learned on the port; 0: no limit of its own */
-  pw_u32 reserved[2];
+  pw_u64 source;    /* as an FDB key in domain 0: the only source of frames that come in; 0: any. See lib/recent.h */
   pw_u64 allowed[PW_MAX_VLANS / 64];
   pw_u64 untagged[PW_MAX_VLANS / 64];
   pw_u16 rank[PW_MAX_VLANS / 64];
@@ -136,13 +137,14 @@ enum pw_drop {
   PW_DROP_VLAN_NOT_ALLOWED, /* in: tagged with a VLAN that is not allowed on the port */
   PW_DROP_PORT_DOWN,        /* in or out: the port is not up */
   PW_DROP_STICKY_MOVE,      /* in: the source MAC belongs to another port and may not move */
-  PW_DROP_HAIRPIN,          /* in: the destination is on the port it came from */
+  PW_DROP_HAIRPIN,          /* in: the destination is on the port it came from, and that is no hairpin */
   PW_DROP_EGRESS_VLAN,      /* out: FDB names a port that is not a member of the VLAN (any more) */
   PW_DROP_ISOLATED,         /* out: both ports are isolated */
   PW_DROP_MTU,              /* out: larger than the port's MTU */
   PW_DROP_REDIRECT,         /* out: tag or redirect helper failed */
   PW_DROP_NO_PORT,          /* out: FDB or flood list names a port that does not exist (any more); in: see above */
   PW_DROP_NO_MEMBER,        /* in: nobody to flood to */
+  PW_DROP_SPOOFED,          /* in: the source MAC is not the port's */
   PW_DROP_COUNT
 };
 
@@ -186,15 +188,19 @@ struct pw_clock {
  * Context of the program `fdb_sweep` (SEC("syscall")): removes entries from the FDB and keeps fdb_count right, which a
  * removal from user space could not do without racing the data path. For ageing, and to forget a port or a domain.
  */
-#define PW_SWEEP_STATIC 0x0001 /* static entries as well */
-#define PW_SWEEP_ANY_DOMAIN 0xffffffff
+#define PW_SWEEP_STATIC 0x0001  /* static entries as well */
+#define PW_SWEEP_OTHERS 0x0002  /* at all ports but `port` */
+#define PW_SWEEP_ANSWERS 0x0004 /* no entry at all: only what the CPUs remember of them (lib/recent.h) */
 struct pw_sweep {
-  pw_u32 min_age; /* in ticks; 0: whatever the age */
-  pw_u32 domain;  /* or PW_SWEEP_ANY_DOMAIN */
-  pw_u16 port;    /* 0: any */
+  pw_u64 mac;         /* as an FDB key in domain 0; 0: any */
+  pw_u32 min_age;     /* in ticks; 0: whatever the age */
+  pw_u16 domain;      /* as far as domain_mask says */
+  pw_u16 domain_mask; /* 0: any; 0xf000: all of a switch */
+  pw_u16 port;        /* 0: any */
   pw_u16 flags;
   pw_u32 removed; /* answer */
   pw_u32 kept;    /* answer: entries left */
+  pw_u32 reserved;
 };
 
 #endif

@@ -42,6 +42,10 @@ static __always_inline enum pw_drop classify(struct frame* f, const struct pw_po
   return PW_DROP_NONE;
 }
 
+static __always_inline int is_spoofed(const struct pw_port* port, const struct frame* f) {
+  return port->source && port->source != f->src;
+}
+
 SEC("tc")
 int port_ingress(struct __sk_buff* skb) {
   __u32 ifindex = skb->ifindex, id = port_of(ifindex), vid = 0, domain, to_id, now, generation;
@@ -61,7 +65,7 @@ int port_ingress(struct __sk_buff* skb) {
   reason = parse(skb, &f);
   if (unlikely(reason)) return drop(id, reason);
   if (unlikely(is_group(f.src) || !f.src)) return drop(id, PW_DROP_BAD_SOURCE);
-  if (unlikely(is_reserved(f.dst))) return TC_ACT_OK;
+  if (unlikely(is_reserved(f.dst))) return is_spoofed(port, &f) ? drop(id, PW_DROP_SPOOFED) : TC_ACT_OK;
   reason = classify(&f, port, &vid);
   if (unlikely(reason)) return drop(id, reason);
   domain = PW_DOMAIN(port->switch_id, vid);
@@ -77,6 +81,7 @@ int port_ingress(struct __sk_buff* skb) {
     return deliver(skb, &f, vid, port, place->out);
   }
 
+  if (unlikely(is_spoofed(port, &f))) return drop(id, PW_DROP_SPOOFED);
   known = !(port->flags & PW_PORT_LEARN);
   if (!known) {
     reason = fdb_source(src, id, port->fdb_limit, now, &known);
@@ -88,7 +93,7 @@ int port_ingress(struct __sk_buff* skb) {
   to = bpf_map_lookup_elem(&fdb, &dst);
   if (unlikely(!to)) return flood_frame(skb, &f, vid, id, PW_PORT_FLOOD);
   to_id = *(volatile __u16*)&to->port;
-  if (unlikely(to_id == id)) return drop(id, PW_DROP_HAIRPIN);
+  if (unlikely(to_id == id && !(port->flags & PW_PORT_HAIRPIN))) return drop(id, PW_DROP_HAIRPIN);
   if (known) {
     place->src = src;
     place->dst = dst;

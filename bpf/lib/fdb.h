@@ -4,6 +4,7 @@
 #define PORTWRIGHT_LIB_FDB_H
 
 #include "events.h"
+#include "frame.h"
 #include "maps.h"
 #include "recent.h"
 
@@ -123,19 +124,32 @@ static __always_inline enum pw_drop fdb_source(__u64 key, __u32 port, __u32 limi
 
 struct bpf_map;
 
+/*
+ * Each count shares its eight octets with a value that the verifier cannot know. Counts that it knew would be new in
+ * every round of the walk, and the rounds would never look alike to it (kernel >= 6.7).
+ */
 struct sweep_run {
+  __u64 mac;
   __u32 min_age;
   __u32 domain;
+  __u32 domain_mask;
   __u32 port;
   __u32 flags;
-  __u32 now;
   __u32 removed;
+  __u32 now;
   __u32 kept;
 };
 
 /* An entry may have been seen after the sweep began: its age is negative then, not immense. */
 static __always_inline int is_fresh(const struct sweep_run* run, __u32 tick) {
-  return run->min_age && (__s32)(run->now - tick) < (__s32)run->min_age;
+  return run->min_age && (__s32)(run->now - tick) < (__s64)run->min_age;
+}
+
+/* Is it one that was asked for, but for its age? */
+static __always_inline int is_meant(const struct sweep_run* run, __u64 key, __u32 port) {
+  if (run->mac && run->mac != (key & FDB_MAC_MASK)) return 0;
+  if ((key & run->domain_mask) != run->domain) return 0;
+  return !run->port || (run->port == port) == !(run->flags & PW_SWEEP_OTHERS);
 }
 
 static long sweep_one(struct bpf_map* map, __u64* key, struct pw_fdb_entry* entry, struct sweep_run* run) {
@@ -144,8 +158,7 @@ static long sweep_one(struct bpf_map* map, __u64* key, struct pw_fdb_entry* entr
   __u64 k = *key;
 
   if ((is_static ? !(run->flags & PW_SWEEP_STATIC) : is_fresh(run, seen.entry.tick)) ||
-      (run->port && run->port != seen.entry.port) ||
-      (run->domain != PW_SWEEP_ANY_DOMAIN && run->domain != (k & 0xffff))) {
+      !is_meant(run, k, seen.entry.port)) {
     run->kept++;
     return 0;
   }
@@ -158,15 +171,17 @@ static long sweep_one(struct bpf_map* map, __u64* key, struct pw_fdb_entry* entr
 /* bpf_for_each_map_elem: kernel >= 5.13. */
 static __always_inline void sweep(struct pw_sweep* ctx) {
   struct sweep_run run = {
+      .mac = ctx->mac,
       .min_age = ctx->min_age,
       .domain = ctx->domain,
+      .domain_mask = ctx->domain_mask,
       .port = ctx->port,
       .flags = ctx->flags,
       .now = tick_now(),
   };
 
-  bpf_for_each_map_elem(&fdb, sweep_one, &run, 0);
-  if (run.removed) raise_generation();
+  if (!(ctx->flags & PW_SWEEP_ANSWERS)) bpf_for_each_map_elem(&fdb, sweep_one, &run, 0);
+  if (run.removed || ctx->flags & PW_SWEEP_ANSWERS) raise_generation();
   ctx->removed = run.removed;
   ctx->kept = run.kept;
 }

@@ -64,7 +64,7 @@ static long flood_one(__u32 i, struct flood_run* run) {
   if (i >= run->members) i -= run->members;
   if (i >= PW_FLOOD_MAX) return 1;
   id = run->list->member[i];
-  if (id == run->in_id) return 0;
+  if (id == run->in_id && !(run->in_flags & PW_PORT_HAIRPIN)) return 0;
   out = bpf_map_lookup_elem(&ports, &id);
   walk = bpf_map_lookup_elem(&flood_walk, &zero);
   if (!out || !walk || (out->flags & run->need) != run->need) return 0;

@@ -4,7 +4,9 @@
  * each) for a flow that goes on. An answer counts for one tick at most, so that a source is refreshed in every tick
  * that it is seen in, and only as long as `fdb_generation` stands: every move and every sweep that removed something
  * raises it. A write to the FDB from user space may be overlooked until the tick ends; that is harmless, since ports,
- * VLANs and MTU are looked up anew for every frame.
+ * VLANs and MTU are looked up anew for every frame. What is asked only before an answer is put here, whether the source
+ * may come from that port and whether it may leave by it again, costs a flow nothing: the daemon raises the generation
+ * when it changes that of a port (PW_SWEEP_ANSWERS).
  */
 #ifndef PORTWRIGHT_LIB_RECENT_H
 #define PORTWRIGHT_LIB_RECENT_H

@@ -18,6 +18,7 @@ export const DROP_REASONS = [
   "redirect",
   "no_port",
   "no_member",
+  "spoofed",
 ] as const;
 
 export type DropReason = Exclude<(typeof DROP_REASONS)[number], "none">;

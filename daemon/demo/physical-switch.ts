@@ -70,6 +70,9 @@ function port(vlans: Pick<PortConfig, "pvid" | "allowed" | "untagged">): PortCon
     flood: true,
     peer: true,
     fdbLimit: 0,
+    open: true,
+    hairpin: false,
+    sourceMac: "",
     datapath: "ebpf",
   };
 }

@@ -64,6 +64,9 @@ function config(port: PortConfig): string {
   parts.push(`MTU ${port.mtu}`);
   if (port.isolated) parts.push("isolated");
   if (port.fdbLimit > 0) parts.push(`at most ${port.fdbLimit} addresses`);
+  if (port.hairpin) parts.push("hairpin");
+  if (port.sourceMac !== "") parts.push(`from ${port.sourceMac} only`);
+  if (!port.open) parts.push("closed");
   return parts.join(", ");
 }
 
@@ -80,6 +83,9 @@ const PORT_FIELDS: readonly (readonly [keyof PortConfig, string])[] = [
   ["flood", "flooding"],
   ["peer", "peer delivery"],
   ["fdbLimit", "address limit"],
+  ["open", "open"],
+  ["hairpin", "hairpin"],
+  ["sourceMac", "only source"],
 ];
 
 export function portChanges(before: PortConfig, after: PortConfig): string[] {

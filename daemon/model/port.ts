@@ -27,6 +27,12 @@ export interface PortConfig {
   readonly peer: boolean;
   /** 0: no limit */
   readonly fdbLimit: number;
+  /** false: no frame passes, in or out, and nothing is learned */
+  readonly open: boolean;
+  /** frames for an address that is on the port itself, and flooded ones, go back out of it */
+  readonly hairpin: boolean;
+  /** the only source address that frames may come in with; "": any */
+  readonly sourceMac: string;
 }
 
 export function samePort(a: PortConfig, b: PortConfig): boolean {
@@ -42,6 +48,9 @@ export function samePort(a: PortConfig, b: PortConfig): boolean {
     a.flood === b.flood &&
     a.peer === b.peer &&
     a.fdbLimit === b.fdbLimit &&
+    a.open === b.open &&
+    a.hairpin === b.hairpin &&
+    a.sourceMac === b.sourceMac &&
     a.allowed.equals(b.allowed) &&
     a.untagged.equals(b.untagged)
   );

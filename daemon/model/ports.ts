@@ -24,7 +24,11 @@ export interface SwitchContext {
 }
 
 export function compilePort(
-  attachment: Pick<Attachment, "id" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtuAsked">,
+  attachment: Pick<
+    Attachment,
+    "id" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtuAsked" | "gated" | "hairpin"
+  > &
+    Pick<Attachment, "spoofCheck" | "mac">,
   context: SwitchContext,
 ): TargetPort {
   return {
@@ -38,6 +42,9 @@ export function compilePort(
       peer: true,
       // The kernel's bridge has no limit a port: compile says so where one was asked for.
       fdbLimit: context.datapath === "ebpf" ? attachment.fdbLimit : 0,
+      open: !attachment.gated,
+      hairpin: attachment.hairpin,
+      sourceMac: attachment.spoofCheck ? attachment.mac : "",
     },
     clusterNetwork: context.clusterNetwork,
     network: attachment.network,
@@ -118,9 +125,7 @@ export function probedVlans(networks: Iterable<Network>, clusterNetwork: string,
   return VlanSet.from(vids);
 }
 
-function plainPort(
-  context: SwitchContext,
-): Pick<PortConfig, "datapath" | "switchId" | "mtu" | "uplink" | "isolated" | "learn" | "flood" | "peer" | "fdbLimit"> {
+function plainPort(context: SwitchContext): Omit<PortConfig, "kind" | "pvid" | "allowed" | "untagged"> {
   return {
     datapath: context.datapath,
     switchId: context.switchId,
@@ -131,5 +136,8 @@ function plainPort(
     flood: true,
     peer: false,
     fdbLimit: 0,
+    open: true,
+    hairpin: false,
+    sourceMac: "",
   };
 }

@@ -167,7 +167,7 @@ test("a flow that goes on follows a change of its port in the next frame", async
   const at = bed.ifindex(ACCESS_A);
   const passes = { verdict: "redirect", rx: { "1/100": 1 }, tx: { "2/100": 1 } } as const;
   for (let n = 0; n < 3; n++) await expectRun(t, bench, at, flow, passes);
-  await bench.port(ACCESS_B, { ifindex: bed.ifindex(ACCESS_B), ...access(100), up: false });
+  await bench.port(ACCESS_B, { ifindex: bed.ifindex(ACCESS_B), ...access(100), open: false });
   await expectRun(t, bench, at, flow, { verdict: "drop", rx: { "1/100": 1 }, drops: { "2/port_down": 1 } });
   await bench.port(ACCESS_B, { ifindex: bed.ifindex(ACCESS_B), ...access(200) });
   await expectRun(t, bench, at, flow, { verdict: "drop", rx: { "1/100": 1 }, drops: { "2/egress_vlan": 1 } });

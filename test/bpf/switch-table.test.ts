@@ -3,6 +3,7 @@ import test from "ava";
 import { DROP_REASONS } from "../../daemon/datapath/drop-reasons.ts";
 import { ACCESS_A, ACCESS_B, between, expectRun, openTable, type Table, TRUNK } from "../peers/bench-table.ts";
 import { frame, station } from "../peers/frames.ts";
+import { features } from "./rows/features.ts";
 import { flood } from "./rows/flood.ts";
 import { forwarding } from "./rows/forwarding.ts";
 import { refused } from "./rows/refused.ts";
@@ -14,7 +15,7 @@ test.before(async () => {
 });
 test.after.always(() => bed?.lab.close());
 
-const rows = [...forwarding, ...refused, ...sizes, ...flood];
+const rows = [...forwarding, ...refused, ...sizes, ...flood, ...features];
 const reached = new Set<string>();
 
 for (const row of rows) {

@@ -1,11 +1,13 @@
 // The switch behind its interface, on real maps: what concurrent changes leave behind, and what a new start makes of it.
-import { appendFile, copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
+import { appendFile, copyFile, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { EbpfDatapath } from "../../daemon/datapath/ebpf/ebpf-datapath.ts";
 import { Lab, type LabHost } from "../../daemon/demo/lab.ts";
+import type { PacketSocket } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
+import { samePort } from "../../daemon/model/port.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
 import { port } from "../peers/port-config.ts";
@@ -25,6 +27,8 @@ interface Bench {
   readonly far: LabHost;
   readonly pinRoot: string;
   open(objectFile?: string): Promise<EbpfDatapath>;
+  /** at the other end of link n */
+  sender(n: number): Promise<PacketSocket>;
 }
 
 async function bench(t: ExecutionContext, links: number): Promise<Bench> {
@@ -45,7 +49,13 @@ async function bench(t: ExecutionContext, links: number): Promise<Bench> {
   const ifindexes = (await Promise.all(cables)).map(({ a }) => a);
   const open = (objectFile = bpfObjectFile()): Promise<EbpfDatapath> =>
     EbpfDatapath.open({ kernel, namespace: host.namespace, pinRoot, objectFile });
-  return { host, far, ifindexes, pinRoot, open };
+  const sender = async (n: number): Promise<PacketSocket> => {
+    const link = await far.namespace.link({ name: `p${n}` });
+    const socket = await far.namespace.openPacketSocket({ ifindex: link?.ifindex ?? 0 }, () => {});
+    t.teardown(() => socket.close());
+    return socket;
+  };
+  return { host, far, ifindexes, pinRoot, open, sender };
 }
 
 /** A start mends what does not agree, and so counts what was wrong: 0 writes say that the maps agree with the ports. */
@@ -80,6 +90,74 @@ test("ports that are set at the same time, an uplink that grows among them, leav
   }
 });
 
+withTcx("the switch of another layout is taken off: one program decides, and its pins are gone", async (t) => {
+  const b = await bench(t, 2);
+  const [a = 0, other = 0] = b.ifindexes;
+  const old = await b.open();
+  for (const ifindex of [a, other]) await old.setPort(ifindex, { ...port([], [100]), kind: "nic" });
+  t.is((await programsOn(b.host.namespace.bpf, a)).length, 1);
+  await old.close();
+  const versions = async () => (await readdir(b.pinRoot)).filter((name) => name.startsWith("v"));
+  const [version = ""] = await versions();
+  await rename(join(b.pinRoot, version), join(b.pinRoot, "v1"));
+  await b.host.namespace.deleteLink({ ifindex: other }); // its link has no device any more
+
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  t.deepEqual(await versions(), [version]);
+  t.is((await programsOn(b.host.namespace.bpf, a)).length, 0);
+  t.deepEqual(await datapath.observe(), []);
+  await datapath.setPort(a, { ...port([], [100]), kind: "nic" });
+  t.is((await programsOn(b.host.namespace.bpf, a)).length, 1);
+});
+
+test("counting the entries of the maps forgets none", async (t) => {
+  const b = await bench(t, 1);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  await datapath.setPort(b.ifindexes[0] ?? 0, port([], [100]));
+  const sender = await b.sender(0);
+  await sender.send(frame({ dst: BROADCAST, src: station(1) }));
+  await until(async () => (await datapath.fdb()).length === 1);
+  const used = async () => (await datapath.mapUse()).find(({ map }) => map === "fdb")?.entries;
+  t.deepEqual([await used(), await used()], [1, 1]);
+  t.is((await datapath.fdb()).length, 1);
+});
+
+test("a port is closed and opened, held to one source and released, and found so again", async (t) => {
+  const b = await bench(t, 2);
+  const [a = 0, other = 0] = b.ifindexes;
+  const plain = port([], [100]);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  await datapath.setPort(other, plain);
+  await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1"); // it would send by itself
+  const closed = { ...plain, open: false };
+  await datapath.setPort(a, closed);
+  t.true(samePort((await datapath.inspect(a))?.config ?? plain, closed));
+  const sender = await b.sender(0);
+  const dropped = async (reason: string) =>
+    (await datapath.counters()).find(({ ifindex }) => ifindex === a)?.drops[reason];
+  await sender.send(frame({ dst: BROADCAST, src: station(1) }));
+  await until(async () => (await dropped("port_down")) === 1n);
+  t.deepEqual(await datapath.fdb(), []);
+
+  await datapath.setPort(a, plain);
+  await sender.send(frame({ dst: BROADCAST, src: station(1) }));
+  await sender.send(frame({ dst: BROADCAST, src: station(2) }));
+  const learned = async () => (await datapath.fdb()).map(({ mac }) => mac).toSorted();
+  await until(async () => (await learned()).length === 2);
+  const checked = { ...plain, sourceMac: station(1) };
+  await datapath.setPort(a, checked);
+  t.true(samePort((await datapath.inspect(a))?.config ?? plain, checked));
+  t.deepEqual(await learned(), [], "whoever it was that was learned");
+  await sender.send(frame({ dst: BROADCAST, src: station(2) }));
+  await sender.send(frame({ dst: BROADCAST, src: station(1) }));
+  await until(async () => (await learned()).length === 1);
+  t.deepEqual(await learned(), [station(1)]);
+  t.is(await dropped("spoofed"), 1n);
+});
+
 test("a port whose VLANs change keeps the counts of those that stay", async (t) => {
   const b = await bench(t, 2);
   const datapath = await b.open();
@@ -89,9 +167,7 @@ test("a port whose VLANs change keeps the counts of those that stay", async (t) 
   await datapath.setPort(other, port([], [100]));
   const countOf = async (ifindex: number, vlan: number): Promise<bigint | undefined> =>
     (await datapath.counters()).find((c) => c.ifindex === ifindex)?.vlans.find((v) => v.vlan === vlan)?.txPackets;
-  const probe = await b.far.namespace.link({ name: "p1" });
-  const sender = await b.far.namespace.openPacketSocket({ ifindex: probe?.ifindex ?? 0 }, () => {});
-  t.teardown(() => sender.close());
+  const sender = await b.sender(1);
   for (let i = 0; i < 10; i++) await sender.send(frame({ dst: BROADCAST, src: station(1) }));
   await until(async () => ((await countOf(a, 100)) ?? 0n) >= 10n);
   await datapath.setPort(a, port([50, 100, 150]));
@@ -104,9 +180,7 @@ test("addresses in VLANs that a port leaves, and in a switch that it leaves, are
   const datapath = await b.open();
   t.teardown(() => datapath.close());
   const [a = 0] = b.ifindexes;
-  const link = await b.far.namespace.link({ name: "p0" });
-  const sender = await b.far.namespace.openPacketSocket({ ifindex: link?.ifindex ?? 0 }, () => {});
-  t.teardown(() => sender.close());
+  const sender = await b.sender(0);
   const vlans = async (): Promise<readonly number[]> =>
     (await datapath.fdb()).map(({ vlan }) => vlan).toSorted((x, y) => x - y);
   const many = Array.from({ length: 20 }, (_, n) => 100 + n);
@@ -197,7 +271,7 @@ withTcx("a program that was taken away is seen and hung up again, whichever way 
   await datapath.setPort(a, port([], [100]));
   t.true(await attached());
   await datapath.settle(1);
-  await b.host.namespace.bpf.unpin(join(b.pinRoot, `v1/links/${a}`));
+  await b.host.namespace.bpf.unpin(join(b.pinRoot, `v2/links/${a}`));
   t.false(await attached());
   await datapath.setPort(a, port([], [100]));
   t.true(await attached());
@@ -223,6 +297,6 @@ test("a switch of another object file takes over its ports, and the old programs
   t.deepEqual([before.length, after.length], [1, 1]);
   t.not(after[0], before[0]);
   if (HAS_TCX) t.is((await bpf.queryTcx(a))[0]?.linkId, link, "the link stayed and was updated");
-  t.is((await readdir(join(b.pinRoot, "v1/programs"))).length, 1);
+  t.is((await readdir(join(b.pinRoot, "v2/programs"))).length, 1);
   t.true((await second.observe())[0]?.attached);
 });

@@ -63,7 +63,7 @@ test("a bridge or probe port that is deleted, a NIC that is set down, a port's l
   const ifindex = nic?.ifindex ?? 0;
   const hung = async () => (await h.host.namespace.bpf.queryTcx(ifindex)).map(({ linkId }) => linkId).join();
   const first = await hung();
-  await h.host.namespace.bpf.unpin(join(h.directory, `bpf/v1/links/${ifindex}`));
+  await h.host.namespace.bpf.unpin(join(h.directory, `bpf/v2/links/${ifindex}`));
   // The kernel takes the program off some time after its last reference has gone; only then is something amiss.
   await until(async () => !["", first].includes(await hung()));
   await until(async () => (await h.ports()).find(({ device }) => device === "nic0")?.attached === true);
@@ -94,7 +94,7 @@ test("a program that is taken off its hook comes back without any event, is coun
   const device = pod.result.interfaces[1]?.name ?? "";
   const link = await h.host.namespace.link({ name: device });
   const repairs = await metric(h, "portwright_drift_repairs_total");
-  const pin = join(h.directory, `bpf/v1/links/${link?.ifindex}`);
+  const pin = join(h.directory, `bpf/v2/links/${link?.ifindex}`);
   const bpf = h.host.namespace.bpf;
   const ifindex = link?.ifindex ?? 0;
   const hasSettled = async () => (await bpf.queryTcx(ifindex)).length === 1 && (await bpf.queryClsact(ifindex)) === 0;

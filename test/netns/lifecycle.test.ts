@@ -19,7 +19,7 @@ async function remains(h: TestHost): Promise<Remains> {
   const links = await h.host.namespace.links();
   return {
     links: links.map(({ name }) => name).toSorted(),
-    pins: (await list(join(h.directory, "bpf/v1/links"))).length,
+    pins: (await list(join(h.directory, "bpf/v2/links"))).length,
     records: (await list(join(h.directory, "state/attachments"))).length,
     deletes: (await list(join(h.directory, "state/deletes"))).length,
     descriptors: (await list(`/proc/${h.daemon.pid}/fd`)).length,

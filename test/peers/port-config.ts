@@ -14,6 +14,9 @@ export const PLAIN_PORT = {
   flood: true,
   peer: true,
   fdbLimit: 0,
+  open: true,
+  hairpin: false,
+  sourceMac: "",
 } as const satisfies Omit<PortConfig, "pvid" | "allowed" | "untagged">;
 
 /** The first of `untagged` is its PVID. */

@@ -33,6 +33,7 @@ import type { BpfLink, BpfMap, BpfObject, BpfProgram, Namespace, NetnsHandle } f
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { PLAIN_PORT } from "./port-config.ts";
 import { HAS_TCX } from "../support/hooks.ts";
 
 export const OBJECT = new URL("../../build/bpf/switch.bpf.o", import.meta.url).pathname;
@@ -46,7 +47,6 @@ const IDS = Array.from({ length: 16 }, (_, id) => id);
 
 export interface PortSpec extends Partial<PortConfig> {
   readonly ifindex: number;
-  readonly up?: boolean;
 }
 /** Access port of one VLAN. */
 export function access(vid: number): Pick<PortConfig, "pvid" | "allowed" | "untagged"> {
@@ -185,16 +185,15 @@ export class SwitchBench {
   }
 
   /** Sets the port and, unless it is to stay out of it, the flood lists of all domains. */
-  async port(id: number, { ifindex, up = true, ...config }: PortSpec): Promise<void> {
+  async port(id: number, { ifindex, ...config }: PortSpec): Promise<void> {
     const whole: PortConfig = {
-      ...{ kind: "veth", switchId: 0, pvid: 0, allowed: VlanSet.empty, untagged: VlanSet.empty, mtu: 1500 },
-      ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0, datapath: "ebpf" },
+      ...{ ...PLAIN_PORT, pvid: 0, allowed: VlanSet.empty, untagged: VlanSet.empty, peer: false },
       ...config,
     };
     const slotBase = this.#nextSlot;
     this.#nextSlot += whole.allowed.count;
     this.#ports.set(id, { config: whole, slotBase });
-    await this.#write("ports", encodeU32(id), encodePort({ ifindex, up, slotBase, config: whole }));
+    await this.#write("ports", encodeU32(id), encodePort({ ifindex, slotBase, config: whole }));
     await this.#write(ifindex < 65536 ? "if2port" : "if2port_high", encodeU32(ifindex), encodeU32(id));
     await this.flood();
   }

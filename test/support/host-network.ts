@@ -11,6 +11,7 @@ import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { membership, type PortConfig } from "../../daemon/model/port.ts";
 import type { HostNetworkStatus } from "../../daemon/model/status.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { PLAIN_PORT } from "../peers/port-config.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { removePinRoot } from "../../daemon/pin-root.ts";
 import type { TestHost } from "./test-host.ts";
@@ -73,8 +74,7 @@ export class WireSwitch {
 }
 
 function port(vlans: Pick<PortConfig, "pvid" | "allowed" | "untagged">): PortConfig {
-  const flags = { uplink: false, isolated: false, learn: true, flood: true, peer: true };
-  return { datapath: "ebpf", kind: "veth", switchId: 0, ...vlans, mtu: 1500, ...flags, fdbLimit: 0 };
+  return { ...PLAIN_PORT, ...vlans };
 }
 
 /** one echo from the host */

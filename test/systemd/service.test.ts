@@ -19,7 +19,7 @@ onMachine("nothing starts by itself after an installation, and all units do when
   // Type=notify: systemctl returns at READY=1, and then the host is as wanted already.
   const bridge = JSON.parse(await m.output("ip", ["-json", "link", "show", "vm-br"])) as { ifalias: string }[];
   t.regex(bridge[0]?.ifalias ?? "", /^portwright bridge vm /);
-  await m.output("test", ["-e", "/sys/fs/bpf/portwright/v1/maps/ports"]);
+  await m.output("test", ["-e", "/sys/fs/bpf/portwright/v2/maps/ports"]);
   const status = await m.output("portwright", ["status"]);
   t.regex(status, /namespace own, ready\n/);
   const running = (unit: string) => ({ unit, active: "active", sub: "running" });

@@ -313,7 +313,7 @@ test("families of thousands of series come whole, though they are written in par
   const drops = Object.fromEntries(DROP_REASONS.slice(1).map((r) => [r, 1n]));
   sources.counterList = sources.portList.map((p) => ({ ...counters(p.ifindex), drops }));
   const samples = (await scrape()).get("portwright_port_drops_total")?.samples ?? [];
-  t.is(samples.length, 900 * 14);
+  t.is(samples.length, 900 * 15);
   t.true(samples.every((s) => s.value === 1));
 });
 

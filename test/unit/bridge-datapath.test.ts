@@ -9,6 +9,7 @@ import type { LinkData } from "../../daemon/kernel/kernel.ts";
 import { membership, type PortConfig, samePort } from "../../daemon/model/port.ts";
 import { bridgeAlias } from "../../daemon/model/target.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { PLAIN_PORT } from "../peers/port-config.ts";
 import { attachment, workloadLink } from "../peers/model-fixtures.ts";
 import { link } from "../peers/simulate.ts";
 
@@ -87,11 +88,10 @@ const a = attachment("a", "oob", { mode: "access", vlan: 100 });
 const veth = (memberData: LinkData = BORN) => ({ ...workloadLink(5, a), master: 2, masterKind: "bridge", memberData });
 const nic = link({ ifindex: 3, name: "nic0", master: 2, masterKind: "bridge", memberData: BORN });
 const config = (more: Partial<PortConfig> = {}): PortConfig => ({
+  ...PLAIN_PORT,
   datapath: "bridge",
-  kind: "veth",
   switchId: 1,
   ...access(100),
-  ...{ mtu: 1500, uplink: false, isolated: false, learn: true, flood: true, peer: true, fdbLimit: 0 },
   ...more,
 });
 

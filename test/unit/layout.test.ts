@@ -7,6 +7,7 @@ import { DROP_REASONS } from "../../daemon/datapath/drop-reasons.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { PLAIN_PORT } from "../peers/port-config.ts";
 
 const table = nativeKernel().abi;
 
@@ -60,11 +61,13 @@ const config: fc.Arbitrary<PortConfig> = vlanSet.chain((allowed) =>
     peer: fc.boolean(),
     datapath: fc.constant("ebpf" as const),
     fdbLimit: fc.integer({ min: 0, max: 0xffffffff }),
+    open: fc.boolean(),
+    hairpin: fc.boolean(),
+    sourceMac: fc.constantFrom("", "02:00:00:00:00:01", "fe:dc:ba:98:76:54"),
   }),
 );
 const port = fc.record({
   ifindex: fc.integer({ min: 1, max: 0x7fffffff }),
-  up: fc.boolean(),
   slotBase: fc.integer({ min: 0, max: 16000 }),
   config,
 });
@@ -93,28 +96,29 @@ test("a port reads back as it was written", (t) => {
 
 test("the flags of a port are those of bpf/abi.h", (t) => {
   const base: PortConfig = {
-    ...{ kind: "veth", switchId: 0, pvid: 0, allowed: VlanSet.of(1, 2), untagged: VlanSet.empty, mtu: 1500 },
-    ...{ uplink: false, isolated: false, learn: false, flood: false, peer: false, fdbLimit: 0, datapath: "ebpf" },
+    ...{ ...PLAIN_PORT, pvid: 0, allowed: VlanSet.of(1, 2), untagged: VlanSet.empty },
+    ...{ learn: false, flood: false, peer: false, open: false },
   };
-  const flags = (up: boolean, change: Partial<PortConfig>): number => {
-    const bytes = layout.encodePort({ ifindex: 1, up, slotBase: 0, config: { ...base, ...change } });
+  const flags = (change: Partial<PortConfig>): number => {
+    const bytes = layout.encodePort({ ifindex: 1, slotBase: 0, config: { ...base, ...change } });
     return new DataView(bytes.buffer).getUint16(abi("pw_port.flags"), true);
   };
-  t.is(flags(false, {}), 0);
-  t.is(flags(true, {}), abi("PW_PORT_UP"));
-  t.is(flags(false, { peer: true }), abi("PW_PORT_PEER"));
-  t.is(flags(false, { isolated: true }), abi("PW_PORT_ISOLATED"));
-  t.is(flags(false, { allowed: VlanSet.of(9) }), abi("PW_PORT_SINGLE"));
-  t.is(flags(false, { learn: true }), abi("PW_PORT_LEARN"));
-  t.is(flags(false, { flood: true }), abi("PW_PORT_FLOOD"));
-  t.is(flags(false, { uplink: true }), abi("PW_PORT_UPLINK"));
+  t.is(flags({}), 0);
+  t.is(flags({ open: true }), abi("PW_PORT_UP"));
+  t.is(flags({ peer: true }), abi("PW_PORT_PEER"));
+  t.is(flags({ isolated: true }), abi("PW_PORT_ISOLATED"));
+  t.is(flags({ allowed: VlanSet.of(9) }), abi("PW_PORT_SINGLE"));
+  t.is(flags({ learn: true }), abi("PW_PORT_LEARN"));
+  t.is(flags({ flood: true }), abi("PW_PORT_FLOOD"));
+  t.is(flags({ uplink: true }), abi("PW_PORT_UPLINK"));
+  t.is(flags({ hairpin: true }), abi("PW_PORT_HAIRPIN"));
   for (const [kind, name] of [
     ["veth", "PW_KIND_VETH"],
     ["nic", "PW_KIND_NIC"],
     ["tap", "PW_KIND_TAP"],
     ["host", "PW_KIND_HOST"],
   ] as const) {
-    const bytes = layout.encodePort({ ifindex: 1, up: true, slotBase: 0, config: { ...base, kind } });
+    const bytes = layout.encodePort({ ifindex: 1, slotBase: 0, config: { ...base, kind } });
     t.is(bytes[abi("pw_port.kind")], abi(name));
   }
 });
@@ -123,11 +127,9 @@ test("the rank of a word is the number of allowed VLANs before it", (t) => {
   const allowed = VlanSet.parse("1,63-65,127,200-300,4094");
   const bytes = layout.encodePort({
     ifindex: 1,
-    up: true,
     slotBase: 0,
     config: {
-      ...{ kind: "veth", switchId: 0, pvid: 0, allowed, untagged: VlanSet.empty, mtu: 1500 },
-      ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0, datapath: "ebpf" },
+      ...{ ...PLAIN_PORT, pvid: 0, allowed, untagged: VlanSet.empty },
     },
   });
   const view = new DataView(bytes.buffer);
@@ -139,11 +141,10 @@ test("the rank of a word is the number of allowed VLANs before it", (t) => {
 
 test("a port that the program could not serve is refused", (t) => {
   const good: PortConfig = {
-    ...{ kind: "veth", switchId: 0, pvid: 5, allowed: VlanSet.of(5), untagged: VlanSet.of(5), mtu: 1500 },
-    ...{ uplink: false, isolated: false, learn: true, flood: true, peer: false, fdbLimit: 0, datapath: "ebpf" },
+    ...{ ...PLAIN_PORT, pvid: 5, allowed: VlanSet.of(5), untagged: VlanSet.of(5) },
   };
   const encode = (change: Partial<PortConfig>, slotBase = 0) =>
-    layout.encodePort({ ifindex: 1, up: true, slotBase, config: { ...good, ...change } });
+    layout.encodePort({ ifindex: 1, slotBase, config: { ...good, ...change } });
   t.notThrows(() => encode({}, 16383));
   t.throws(() => encode({ pvid: 6 }), { message: /PVID 6/ });
   t.throws(() => encode({ untagged: VlanSet.of(6) }), { message: /untagged/ });
@@ -185,12 +186,25 @@ test("FDB entries, flood lists, events, sweeps and clocks read back", (t) => {
   event.setUint32(0, 77, true);
   t.is(layout.decodeEvent(new Uint8Array(event.buffer)), null);
 
-  const sweep = new DataView(layout.encodeSweep({ minAge: 5, portId: 6 }).buffer);
-  t.is(sweep.getUint32(abi("pw_sweep.domain"), true), abi("PW_SWEEP_ANY_DOMAIN"));
+  const sweepOf = (sweep: layout.Sweep) => new DataView(layout.encodeSweep(sweep).buffer);
+  const sweep = sweepOf({ minAge: 5, portId: 6 });
+  t.is(sweep.byteLength, abi("pw_sweep"));
+  t.is(sweep.getBigUint64(abi("pw_sweep.mac"), true), 0n);
+  t.is(sweep.getUint32(abi("pw_sweep.domain"), true), 0, "and no bit of the mask");
   t.is(sweep.getUint32(abi("pw_sweep.min_age"), true), 5);
   t.is(sweep.getUint16(abi("pw_sweep.port"), true), 6);
-  sweep.setUint32(12, 3, true);
-  sweep.setUint32(16, 4, true);
+  t.is(sweep.getUint16(abi("pw_sweep.flags"), true), 0);
+  const one = sweepOf({ domain: 0x3064, mac: "02:00:00:00:00:01", statics: true });
+  t.is(one.getBigUint64(abi("pw_sweep.mac"), true), 0x0200000000010000n);
+  t.is(one.getUint16(abi("pw_sweep.domain"), true), 0x3064);
+  t.is(one.getUint16(abi("pw_sweep.domain_mask"), true), 0xffff);
+  t.is(one.getUint16(abi("pw_sweep.flags"), true), abi("PW_SWEEP_STATIC"));
+  const whole = sweepOf({ switchId: 3, elsewhere: true, answers: true });
+  t.is(whole.getUint16(abi("pw_sweep.domain"), true), 0x3000);
+  t.is(whole.getUint16(abi("pw_sweep.domain_mask"), true), 0xf000);
+  t.is(whole.getUint16(abi("pw_sweep.flags"), true), abi("PW_SWEEP_OTHERS") | abi("PW_SWEEP_ANSWERS"));
+  sweep.setUint32(abi("pw_sweep.removed"), 3, true);
+  sweep.setUint32(abi("pw_sweep.kept"), 4, true);
   t.deepEqual(layout.decodeSweep(new Uint8Array(sweep.buffer)), { removed: 3, kept: 4 });
   t.is(layout.clockContext().length, abi("pw_clock"));
   t.is(layout.encodeConfig({ eventRate: 1, learnEvents: true }).length, abi("pw_config"));

@@ -49,6 +49,19 @@ test("flood lists name members by form, and only domains of two or more have one
   t.deepEqual([...(table.remove(10)?.domains ?? [])], [domainOf(0, 100)]);
 });
 
+test("a hairpin alone in its domain has a flood list: itself", (t) => {
+  const table = new PortTable(LIMITS);
+  const { portId } = table.set(10, port([200], [100])).after;
+  t.deepEqual(
+    [...table.set(10, { ...port([200], [100]), hairpin: true }).domains],
+    [domainOf(0, 100), domainOf(0, 200)],
+  );
+  t.deepEqual(table.floods.get(domainOf(0, 100)), { untagged: [portId], tagged: [] });
+  t.deepEqual(table.floods.get(domainOf(0, 200)), { untagged: [], tagged: [portId] });
+  table.set(10, port([200], [100]));
+  t.is(table.floods.get(domainOf(0, 100)), null);
+});
+
 test("the same VLAN of two switches is two domains", (t) => {
   const table = new PortTable(LIMITS);
   table.set(10, port([], [100], 0));

@@ -18,6 +18,7 @@ const directions: Readonly<Record<DropReason, DropDirection>> = {
   redirect: "out",
   no_port: "out",
   no_member: "in",
+  spoofed: "in",
 };
 
 export function dropDirection(reason: string): DropDirection {

@@ -55,6 +55,9 @@ export function observedPort(link: Link, switchId: number, vlans: Membership): O
       flood: isBridge || found["unicastFlood"] === true,
       peer: isWorkloadLink(link),
       fdbLimit: 0,
+      open: true,
+      hairpin: false,
+      sourceMac: "",
     },
     attached: isBridge || Object.keys(fixedChange(found)).length === 0,
   };

@@ -18,7 +18,7 @@ import { isOlderThan } from "./kernel-release.ts";
 import { pinPaths, type PinPaths } from "./pins.ts";
 import { type PortEntry, PortTable } from "./port-table.ts";
 import { SwitchMaps } from "./switch-maps.ts";
-import { openSwitchObject, removePins, retirePrograms, type SwitchObject } from "./switch-object.ts";
+import { openSwitchObject, removePins, retirePrograms, retireVersions, type SwitchObject } from "./switch-object.ts";
 
 export interface EbpfDatapathOptions {
   readonly kernel: Kernel;
@@ -78,6 +78,7 @@ export class EbpfDatapath implements Datapath {
       pw_change_type: isOlderThan(release(), 6, 15) ? 1 : 0, // from 6.15 on bpf_redirect_peer does it
     });
     try {
+      await retireVersions(bpf, pins);
       const maps = new SwitchMaps(bpf, object, kernel);
       const [found, clock, { hook, rung }] = await Promise.all([
         maps.readPorts(),
@@ -152,15 +153,16 @@ export class EbpfDatapath implements Datapath {
         await Promise.all([
           this.#maps.clearPortCounts(after.portId),
           this.#maps.moveCounts(null, after),
-          this.#maps.writePort(after, true),
+          this.#maps.writePort(after),
           writeFloods(),
           this.#maps.nameLink(ifindex, after.portId),
           this.#hook.attach(ifindex, isWorkload(config) ? "new" : "in use"),
         ]);
       } else {
         if (freshSlots) await this.#maps.moveCounts(before, after);
-        await Promise.all([this.#maps.writePort(after, true), writeFloods(), this.#hook.attach(ifindex, "in use")]);
+        await Promise.all([this.#maps.writePort(after), writeFloods(), this.#hook.attach(ifindex, "in use")]);
         await this.#forget(before.portId, before.config, config);
+        await this.#restrict(before.portId, before.config, config);
       }
       this.#unwritten.clear();
       this.#unsettled.add(ifindex);
@@ -180,6 +182,15 @@ export class EbpfDatapath implements Datapath {
     else
       for (const vid of left)
         await this.#maps.sweepFdb({ portId, domain: domainOf(before.switchId, vid), statics: true });
+  }
+
+  /** What the switch asks of a source or of a way back, it asks before it remembers an answer (bpf/lib/recent.h). */
+  async #restrict(portId: number, before: PortConfig, after: PortConfig): Promise<void> {
+    if (after.sourceMac !== "" && after.sourceMac !== before.sourceMac) {
+      // What others than the one that is left have made the switch learn would draw frames to the port.
+      await this.#maps.sweepFdb({ portId });
+      await this.#maps.sweepFdb({ answers: true });
+    } else if (before.hairpin && !after.hairpin) await this.#maps.sweepFdb({ answers: true });
   }
 
   async #removePort(ifindex: number): Promise<void> {
@@ -244,7 +255,7 @@ export class EbpfDatapath implements Datapath {
     const entries = [...this.#table.entries()];
     // A sweep for entries older than the clock removes none and counts all, without copying the table out.
     const { kept } = await this.#maps.sweepFdb({ minAge: 0xffffffff });
-    const lists = [...this.#table.floods.domains()].filter((domain) => this.#table.floods.size(domain) > 1);
+    const lists = [...this.#table.floods.domains()].filter((domain) => this.#table.floods.has(domain));
     return [
       { map: "fdb", entries: kept, maxEntries: fdb.maxEntries },
       { map: "ports", entries: entries.length, maxEntries: ports.maxEntries - 1 },

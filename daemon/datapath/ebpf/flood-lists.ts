@@ -16,9 +16,18 @@ export function domainOf(switchId: number, vid: number): Domain {
   return (switchId << 12) | vid;
 }
 
+/** How a port is in a domain: one word, to be compared. */
+type Member = "tagged" | "untagged" | "tagged hairpin" | "untagged hairpin";
+const HAIRPINS: ReadonlySet<Member> = new Set<Member>(["tagged hairpin", "untagged hairpin"]);
+const UNTAGGED: ReadonlySet<Member> = new Set<Member>(["untagged", "untagged hairpin"]);
+
+function memberOf({ untagged, hairpin }: PortConfig, vid: number): Member {
+  const form = untagged.has(vid) ? "untagged" : "tagged";
+  return hairpin ? `${form} hairpin` : form;
+}
+
 export class FloodLists {
-  /** members of a domain: port id -> leaves untagged */
-  readonly #members = new Map<Domain, Map<number, boolean>>();
+  readonly #members = new Map<Domain, Map<number, Member>>();
 
   /** returns the domains whose list is different now */
   set(portId: number, before: PortConfig | null, after: PortConfig | null): ReadonlySet<Domain> {
@@ -36,10 +45,10 @@ export class FloodLists {
     if (after) {
       for (const vid of after.allowed) {
         const domain = domainOf(after.switchId, vid);
-        const members = this.#members.get(domain) ?? new Map<number, boolean>();
-        const untagged = after.untagged.has(vid);
-        if (members.get(portId) === untagged) continue;
-        members.set(portId, untagged);
+        const members = this.#members.get(domain) ?? new Map<number, Member>();
+        const member = memberOf(after, vid);
+        if (members.get(portId) === member) continue;
+        members.set(portId, member);
         this.#members.set(domain, members);
         changed.add(domain);
       }
@@ -47,13 +56,18 @@ export class FloodLists {
     return changed;
   }
 
-  /** null: a domain of fewer than two ports has nobody to flood to and needs no list */
+  /** A port alone in its domain has nobody to flood to, unless it is a hairpin: no list is needed. */
+  has(domain: Domain): boolean {
+    const members = this.#members.get(domain);
+    return members !== undefined && (members.size > 1 || [...members.values()].some((member) => HAIRPINS.has(member)));
+  }
+
   get(domain: Domain): FloodList | null {
     const members = this.#members.get(domain);
-    if (!members || members.size < 2) return null;
+    if (!members || !this.has(domain)) return null;
     const untagged: number[] = [];
     const tagged: number[] = [];
-    for (const [portId, bare] of members) (bare ? untagged : tagged).push(portId);
+    for (const [portId, member] of members) (UNTAGGED.has(member) ? untagged : tagged).push(portId);
     const ascending = (a: number, b: number): number => a - b;
     return { untagged: untagged.toSorted(ascending), tagged: tagged.toSorted(ascending) };
   }

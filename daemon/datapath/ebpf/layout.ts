@@ -8,7 +8,7 @@ import { VlanSet } from "../../model/vlan-set.ts";
 import { DROP_REASONS, type DropReason } from "../drop-reasons.ts";
 import { at, viewOf } from "./abi-table.ts";
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 export const MAX_PORTS = 4096;
 export const MAX_SWITCHES = 16;
 export const DENSE_IFINDEX = 65536;
@@ -20,7 +20,7 @@ export const FDB_STATIC = 0x0001;
 export const FDB_STICKY = 0x0002;
 
 const KINDS: readonly PortKind[] = ["veth", "nic", "tap", "host"]; // PW_KIND_VETH is 1
-const FLAG = { up: 1, peer: 2, isolated: 4, single: 8, learn: 0x10, flood: 0x20, uplink: 0x40 } as const;
+const FLAG = { up: 1, peer: 2, isolated: 4, single: 8, learn: 0x10, flood: 0x20, uplink: 0x40, hairpin: 0x80 } as const;
 
 // ---- keys ------------------------------------------------------------------------------------------------------------
 
@@ -47,6 +47,19 @@ export function encodeFdbKey({ mac, domain }: FdbKey): Uint8Array {
   return Uint8Array.of(domain & 0xff, domain >>> 8, ...octets.toReversed());
 }
 
+/** A MAC as the FDB key has it, in domain 0. */
+function macWord(mac: string): bigint {
+  return viewOf(encodeFdbKey({ mac, domain: 0 })).getBigUint64(0, true);
+}
+
+/** 0: none */
+function wordMac(word: bigint): string {
+  if (word === 0n) return "";
+  const bytes = new Uint8Array(8);
+  viewOf(bytes).setBigUint64(0, word, true);
+  return decodeFdbKey(bytes).mac;
+}
+
 export function decodeFdbKey(bytes: Uint8Array, offset = 0): FdbKey {
   const mac = formatMac(bytes.subarray(offset + 2, offset + 8).toReversed());
   return { mac, domain: viewOf(bytes).getUint16(offset, true) };
@@ -56,13 +69,12 @@ export function decodeFdbKey(bytes: Uint8Array, offset = 0): FdbKey {
 
 export interface PortRecord {
   readonly ifindex: number;
-  readonly up: boolean;
   /** first counter slot; there is one for each allowed VLAN, in ascending order */
   readonly slotBase: number;
   readonly config: PortConfig;
 }
 
-export function encodePort({ ifindex, up, slotBase, config }: PortRecord): Uint8Array {
+export function encodePort({ ifindex, slotBase, config }: PortRecord): Uint8Array {
   const { allowed, untagged, pvid } = config;
   if (pvid !== 0 && !allowed.has(pvid)) throw new RangeError(`PVID ${pvid} is not among the allowed VLANs ${allowed}`);
   if (!untagged.isSubsetOf(allowed)) throw new RangeError(`untagged VLANs ${untagged} are not all allowed`);
@@ -72,7 +84,7 @@ export function encodePort({ ifindex, up, slotBase, config }: PortRecord): Uint8
   const bytes = new Uint8Array(at("pw_port"));
   const view = viewOf(bytes);
   view.setUint32(at("pw_port.ifindex"), ifindex, true);
-  view.setUint16(at("pw_port.flags"), flagsOf(up, config), true);
+  view.setUint16(at("pw_port.flags"), flagsOf(config), true);
   view.setUint16(at("pw_port.pvid"), pvid, true);
   view.setUint8(at("pw_port.kind"), KINDS.indexOf(config.kind) + 1);
   view.setUint8(at("pw_port.switch_id"), config.switchId);
@@ -80,6 +92,7 @@ export function encodePort({ ifindex, up, slotBase, config }: PortRecord): Uint8
   view.setUint32(at("pw_port.slot_base"), slotBase, true);
   view.setUint32(at("pw_port.slot_count"), allowed.count, true);
   view.setUint32(at("pw_port.fdb_limit"), config.fdbLimit, true);
+  view.setBigUint64(at("pw_port.source"), config.sourceMac === "" ? 0n : macWord(config.sourceMac), true);
   bytes.set(allowed.toBitmap(), at("pw_port.allowed"));
   bytes.set(untagged.toBitmap(), at("pw_port.untagged"));
   ranks(allowed).forEach((rank, word) => {
@@ -99,7 +112,6 @@ export function decodePort(bytes: Uint8Array, offset = 0): PortRecord | null {
   const set = (name: string): VlanSet => VlanSet.fromBitmap(record.subarray(at(name), at(name) + 512));
   return {
     ifindex,
-    up: (flags & FLAG.up) !== 0,
     slotBase: view.getUint32(at("pw_port.slot_base"), true),
     config: {
       kind,
@@ -115,6 +127,9 @@ export function decodePort(bytes: Uint8Array, offset = 0): PortRecord | null {
       peer: (flags & FLAG.peer) !== 0,
       datapath: "ebpf",
       fdbLimit: view.getUint32(at("pw_port.fdb_limit"), true),
+      open: (flags & FLAG.up) !== 0,
+      hairpin: (flags & FLAG.hairpin) !== 0,
+      sourceMac: wordMac(view.getBigUint64(at("pw_port.source"), true)),
     },
   };
 }
@@ -124,15 +139,16 @@ export function noPort(): Uint8Array {
   return new Uint8Array(at("pw_port"));
 }
 
-function flagsOf(up: boolean, config: PortConfig): number {
+function flagsOf(config: PortConfig): number {
   return (
-    (up ? FLAG.up : 0) |
+    (config.open ? FLAG.up : 0) |
     (config.peer ? FLAG.peer : 0) |
     (config.isolated ? FLAG.isolated : 0) |
     (config.allowed.count === 1 ? FLAG.single : 0) |
     (config.learn ? FLAG.learn : 0) |
     (config.flood ? FLAG.flood : 0) |
-    (config.uplink ? FLAG.uplink : 0)
+    (config.uplink ? FLAG.uplink : 0) |
+    (config.hairpin ? FLAG.hairpin : 0)
   );
 }
 
@@ -310,18 +326,33 @@ export interface Sweep {
   /** not seen for so many ticks */
   readonly minAge?: number;
   readonly portId?: number;
+  /** at every port but portId */
+  readonly elsewhere?: boolean;
   readonly domain?: number;
+  /** in all domains of a switch; not beside `domain` */
+  readonly switchId?: number;
+  readonly mac?: string;
   /** static entries too, whatever their age */
   readonly statics?: boolean;
+  /** only what CPUs remember of entries */
+  readonly answers?: boolean;
 }
 
-export function encodeSweep({ minAge = 0, portId = 0, domain, statics = false }: Sweep): Uint8Array {
+const SWEEP = { static: 1, others: 2, answers: 4 } as const;
+
+export function encodeSweep(sweep: Sweep): Uint8Array {
+  const { minAge = 0, portId = 0, domain, switchId, mac } = sweep;
   const bytes = new Uint8Array(at("pw_sweep"));
   const view = viewOf(bytes);
+  if (mac !== undefined) view.setBigUint64(at("pw_sweep.mac"), macWord(mac), true);
   view.setUint32(at("pw_sweep.min_age"), minAge, true);
-  view.setUint32(at("pw_sweep.domain"), domain ?? 0xffffffff, true);
+  const [domains, mask] = switchId === undefined ? [domain, 0xffff] : [switchId << 12, 0xf000];
+  view.setUint16(at("pw_sweep.domain"), domains ?? 0, true);
+  view.setUint16(at("pw_sweep.domain_mask"), domains === undefined ? 0 : mask, true);
   view.setUint16(at("pw_sweep.port"), portId, true);
-  view.setUint16(at("pw_sweep.flags"), statics ? 1 : 0, true);
+  const flags =
+    (sweep.statics ? SWEEP.static : 0) | (sweep.elsewhere ? SWEEP.others : 0) | (sweep.answers ? SWEEP.answers : 0);
+  view.setUint16(at("pw_sweep.flags"), flags, true);
   return bytes;
 }
 

@@ -3,9 +3,9 @@
  * the programs under one named by the object file's digest: the daemon that finds its own digest there has nothing to
  * load. Pure.
  *
- *     <root>/v1/maps/<map>
- *     <root>/v1/programs/<digest>/<program>
- *     <root>/v1/links/<ifindex>
+ *     <root>/v2/maps/<map>
+ *     <root>/v2/programs/<digest>/<program>
+ *     <root>/v2/links/<ifindex>
  */
 import { join } from "node:path";
 

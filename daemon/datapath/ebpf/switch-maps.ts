@@ -45,9 +45,9 @@ export class SwitchMaps {
     });
   }
 
-  async writePort(entry: PortEntry, up: boolean): Promise<void> {
+  async writePort(entry: PortEntry): Promise<void> {
     const { ifindex, config, slots } = entry;
-    const value = layout.encodePort({ ifindex, up, slotBase: slots.base, config });
+    const value = layout.encodePort({ ifindex, slotBase: slots.base, config });
     await this.#bpf.update(this.#object.maps.ports, layout.encodeU32(entry.portId), value);
   }
 

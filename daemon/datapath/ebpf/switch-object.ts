@@ -94,6 +94,23 @@ export async function retirePrograms(bpf: Bpf, pins: PinPaths, digests: readonly
   }
 }
 
+/**
+ * Takes off the switch of another layout: its programs would go on with maps that nobody writes, and on a tcx hook the
+ * program that came first decides. Filters are replaced where they hang. Nothing is switched until ports are set again.
+ */
+export async function retireVersions(bpf: Bpf, pins: PinPaths): Promise<void> {
+  const versions = (await readdir(pins.root)).filter((name) => /^v\d+$/.test(name));
+  for (const other of versions.map((name) => join(pins.root, name)).filter((path) => path !== pins.version)) {
+    const links = join(other, "links");
+    for (const name of await readdir(links).catch(() => [])) {
+      const link = await bpf.openLink(join(links, name));
+      await bpf.detachLink(link).catch(() => undefined); // its device is gone
+      link.close();
+    }
+    await rm(other, { recursive: true, force: true });
+  }
+}
+
 /** Removes all pins under the root. Programs on links die with their pins. */
 export async function removePins(pins: PinPaths): Promise<void> {
   await rm(pins.version, { recursive: true, force: true });

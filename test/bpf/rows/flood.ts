@@ -57,7 +57,7 @@ export const flood: readonly Row[] = [
     prepare: all(
       port(ACCESS_A, { ...access(100), isolated: true }),
       port(ACCESS_B, { ...access(100), isolated: true }),
-      port(HYBRID, { ...trunk("100", 300), up: false }),
+      port(HYBRID, { ...trunk("100", 300), open: false }),
     ),
     at: ACCESS_A,
     frame: frame({ dst: BROADCAST, src: station(ACCESS_A) }),

@@ -65,7 +65,7 @@ export const refused: readonly Row[] = [
   ),
   {
     title: "a port that is down takes nothing, not even LLDP",
-    prepare: port(ACCESS_A, { ...access(100), up: false }),
+    prepare: port(ACCESS_A, { ...access(100), open: false }),
     at: ACCESS_A,
     frame: frame({ dst: "01:80:c2:00:00:0e", src: station(ACCESS_A) }),
     expect: { verdict: "drop", drops: { "1/port_down": 1 } },
@@ -94,7 +94,7 @@ export const refused: readonly Row[] = [
   // -- dropped at the port it was for
   {
     title: "the destination's port is down",
-    prepare: port(ACCESS_B, { ...access(100), up: false }),
+    prepare: port(ACCESS_B, { ...access(100), open: false }),
     at: ACCESS_A,
     frame: A_TO_B,
     expect: { verdict: "drop", rx: { "1/100": 1 }, drops: { "2/port_down": 1 } },

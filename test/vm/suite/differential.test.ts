@@ -52,7 +52,7 @@ interface Script {
 const vid = fc.constantFrom(10, 10, 10, 10, 10, 1, 20, 31, 32, 4094);
 const vids = fc.uniqueArray(vid, { maxLength: 4 }).map((list) => VlanSet.from(list));
 const switchId = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, SWITCHES - 1);
-const plain = { mtu: 1500, fdbLimit: 0 } as const;
+const plain = { mtu: 1500, fdbLimit: 0, open: true, hairpin: false, sourceMac: "" } as const;
 
 const vlans = fc.oneof(
   fc.record({ mode: fc.constant("access" as const), vlan: vid }),
