@@ -95,6 +95,11 @@ export const errorTable = {
     help: "See portwright status: the network's uplink does not work, and what is attached suffers, too.",
   },
   GC_INCOMPLETE: { status: 500, cni: 106, help: "The rest was collected; what failed is named. Collect again later." },
+  ADDRESS_UNUSABLE: {
+    status: 409,
+    cni: 107,
+    help: "Find the other station, or give another address; without enabledad nobody is asked.",
+  },
   IPAM_FAILED: { status: 502, cni: 104, help: "See the IPAM plugin's message." },
   PORTS_EXHAUSTED: { status: 507, cni: 105, help: "The eBPF switch carries at most 4095 ports, a kernel bridge 1023." },
   COUNTERS_EXHAUSTED: {

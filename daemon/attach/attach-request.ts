@@ -36,6 +36,7 @@ export function parseAttachRequest(
     origin: { kind: "api" },
     cni: null,
     routing: NO_ROUTING,
+    dad: false,
     addressing: fixed.ips.length === 0 ? null : { obtain: async () => fixed, release: async () => {} },
   };
 }

@@ -41,6 +41,8 @@ export interface AttachSpec {
   readonly port: PortOptions;
   readonly origin: Attachment["origin"];
   readonly cni: CniCall | null;
+  /** IPv6 addresses are checked for duplicates before the attachment is made */
+  readonly dad: boolean;
   /** null: layer 2 only */
   readonly addressing: Addressing | null;
   readonly routing: Routing;
@@ -104,7 +106,7 @@ export class Attachments {
         const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac };
         // Both come to an end, also when one fails: undoing must not overtake what is still being done.
         const [configured, routed] = await Promise.allSettled([
-          configureContainer(container, side, addressing),
+          configureContainer(container, side, addressing, spec.dad),
           this.#route(reached.attachment, spec.routing),
         ]);
         if (configured.status === "rejected") throw configured.reason;
@@ -154,7 +156,8 @@ export class Attachments {
   async verify(record: AttachmentRecord, netns: NetnsHandle, prevResult: CniResult): Promise<readonly string[]> {
     const { portMaker, kernel } = this.#options;
     const { attachment, containerIfindex } = record;
-    const side = { ifindex: containerIfindex, name: attachment.interface, mac: attachment.mac };
+    const { interface: name, mac, containerDown: mayBeDown } = attachment;
+    const side = { ifindex: containerIfindex, name, mac, mayBeDown };
     const container = await kernel.enter(netns);
     try {
       const differences = await Promise.all([

@@ -1,7 +1,7 @@
 /** The verbs: from the request's text to what the runtime reads on stdout. */
 import { PortwrightError } from "../errors.ts";
 import type { NetnsHandle } from "../kernel/kernel.ts";
-import type { PortVlans } from "../model/port.ts";
+import { DEFAULT_VLAN, type PortVlans } from "../model/port.ts";
 import { type Addressing, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import { chainedResult } from "./chain.ts";
 import type { CniRequest } from "./cni-request.ts";
@@ -72,6 +72,7 @@ export class CniVerbs {
         origin: { kind: "cni", cniVersion: conf.cniVersion, networkName: conf.name, ipamType: conf.ipamType },
         cni: { env: cniVariables(request.env), stdin: request.stdin },
         routing: conf.routing,
+        dad: conf.dad,
         addressing: conf.ipamType === "" ? null : this.#addressing(conf.ipamType, request, stderr),
       });
       return text(chainedResult(conf.prevResult, ownResult(made, conf), conf.cniVersion));
@@ -188,12 +189,16 @@ function sameVlans(a: PortVlans, b: PortVlans): boolean {
 function describeVlans(vlans: PortVlans): string {
   switch (vlans.mode) {
     case "access":
-      return `VLAN ${vlans.vlan}`;
+      return `VLAN ${vlans.vlan}${describeDefault(vlans.defaultVlan)}`;
     case "untagged":
       return "no VLAN";
     case "trunk":
-      return `VLANs ${vlans.tagged} with native VLAN ${vlans.native}`;
+      return `VLANs ${vlans.tagged} with native VLAN ${vlans.native}${describeDefault(vlans.defaultVlan)}`;
   }
+}
+
+function describeDefault(kept: true | undefined): string {
+  return kept ? ` and VLAN ${DEFAULT_VLAN} kept` : "";
 }
 
 function text(value: object): string {

@@ -5,6 +5,7 @@ import { PortwrightError } from "../errors.ts";
 import type { AttachmentIp, AttachmentRoute } from "../model/attachment.ts";
 import { familyOf, parseCidr, sameIp } from "../model/ip.ts";
 import { announcement } from "./announce.ts";
+import { settleAddresses } from "./dad.ts";
 import type { CniIp, CniResult, CniRoute } from "./result.ts";
 
 export interface ContainerPort {
@@ -36,6 +37,7 @@ export async function configureContainer(
   namespace: Namespace,
   port: ContainerPort,
   result: Pick<CniResult, "ips" | "routes">,
+  dad: boolean,
 ): Promise<void> {
   const routes = routeSpecs(port.ifindex, result);
   const ips = attachmentIps(result);
@@ -44,9 +46,11 @@ export async function configureContainer(
   // refuses the address with a better text.
   if (ips.some((ip) => familyOf(ip.address) === 6))
     steps.push(unlessCode("ENOENT", namespace.writeSysctl(`net/ipv6/conf/${port.name}/disable_ipv6`, "0")));
+  // Detection is on if the interface's key or that of all interfaces says so; both may be 0 (ip-sysctl, accept_dad).
+  if (dad) steps.push(unlessCode("ENOENT", namespace.writeSysctl(`net/ipv6/conf/${port.name}/accept_dad`, "1")));
   for (const { address, prefixLength } of ips) {
-    // IPAM vouches for the address: without this an IPv6 one would be useless for the second that detection takes.
-    const noDad = familyOf(address) === 6;
+    // IPAM vouches for the address unless asked not to: without this an IPv6 one would be useless for the second that detection takes.
+    const noDad = familyOf(address) === 6 && !dad;
     steps.push(namespace.addAddress({ ifindex: port.ifindex, address, prefixLength, ...(noDad ? { noDad } : {}) }));
   }
   // Of equal routes the first one counts, as with the stock plugins.
@@ -54,6 +58,7 @@ export async function configureContainer(
   for (const outcome of await Promise.allSettled(steps)) {
     if (outcome.status === "rejected") throw outcome.reason;
   }
+  if (dad) await settleAddresses(namespace, port.ifindex, ips);
 }
 
 function routeSpecs(ifindex: number, result: Pick<CniResult, "ips" | "routes">): readonly RouteSpec[] {
@@ -101,7 +106,7 @@ export async function announceContainer(
  */
 export async function checkContainer(
   namespace: Namespace,
-  port: ContainerPort,
+  port: ContainerPort & { readonly mayBeDown: boolean },
   routes: readonly AttachmentRoute[],
   prevResult: CniResult,
   sandbox: string,
@@ -115,7 +120,7 @@ export async function checkContainer(
   if (link === undefined)
     return [`the container has no interface ${port.name} with index ${port.ifindex} or MAC ${port.mac}`];
   const differences: string[] = [];
-  if (!link.up) differences.push(`${link.name} in the container is down`);
+  if (!link.up && !port.mayBeDown) differences.push(`${link.name} in the container is down`);
 
   const renamed = link.name !== port.name;
   for (const ip of expectedIps(prevResult, port.name, sandbox)) {

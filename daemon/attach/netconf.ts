@@ -13,6 +13,7 @@ import { parsePrevious, type PreviousResult } from "./chain.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
 import { parseRouting, type Routing } from "./gateways.ts";
+import { parseFeatures, preserveDefaultVlan } from "./netconf-features.ts";
 import type { PortOptions } from "./port-maker.ts";
 import { type CniDns, parseDns } from "./result.ts";
 import { type CniVersion, requireVersion } from "./version.ts";
@@ -26,6 +27,8 @@ export interface NetConf {
   readonly routing: Routing;
   /** empty: layer 2 only */
   readonly ipamType: string;
+  /** IPv6 addresses are checked for duplicates */
+  readonly dad: boolean;
   readonly dns: CniDns;
   readonly prevResult: PreviousResult | null;
   /** for the log: accepted, but without effect */
@@ -33,15 +36,7 @@ export interface NetConf {
 }
 
 /** Known options that are refused when set to true. */
-const UNSUPPORTED = [
-  "ipMasq",
-  "hairpinMode",
-  "macspoofchk",
-  "enabledad",
-  "disableContainerInterface",
-  "preserveDefaultVlan",
-  "managedTap",
-] as const;
+const UNSUPPORTED = ["ipMasq", "hairpinMode", "macspoofchk", "managedTap"] as const;
 
 const BRIDGE_SUFFIX = bridgeName("");
 
@@ -68,6 +63,7 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
   const cniVersion = requireVersion(raw.cniVersion);
   const conf = new Fields(raw, "", "CNI_CONFIG");
   const name = parseName(conf);
+  const port = parsePort(conf, name, parseArgs(cniArgs).mac, intent);
   for (const key of UNSUPPORTED) {
     if (conf.boolean(key) === true) throw new PortwrightError("CNI_UNSUPPORTED_FIELD", `${key} is not supported`);
   }
@@ -75,7 +71,6 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
     ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
     : [];
   const prevResult = conf.object("prevResult");
-  const port = parsePort(conf, name, parseArgs(cniArgs).mac, intent);
   const routing = parseRouting(conf);
   if (routing.gateway && port.vlans.mode === "trunk" && port.vlans.native === 0)
     throw conf.refuse(
@@ -88,6 +83,7 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
     port,
     routing,
     ipamType: parseIpamType(conf, raw),
+    dad: conf.boolean("enabledad") ?? false,
     dns: parseDns(conf.object("dns")),
     prevResult: prevResult === undefined ? null : parsePrevious(prevResult, raw.prevResult as JsonObject),
     notes,
@@ -103,13 +99,15 @@ function parseName(conf: Fields): string {
 
 function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Intent, "networks">): PortOptions {
   const isolated = conf.boolean("portIsolation");
+  const switched = parseFeatures(conf);
   const mac = pickMac(conf, argsMac);
   const mtu = parseMtu(conf);
   const networkName = conf.string("network");
   if (networkName === undefined) {
     const clusterNetwork = parseBridge(conf);
-    const features = { ...NO_FEATURES, isolated: isolated ?? false };
-    return { ...features, clusterNetwork, network: name, vlans: parseVlans(conf), mac, mtu };
+    const features = { ...NO_FEATURES, ...switched, isolated: isolated ?? false };
+    const vlans = preserveDefaultVlan(conf, parseVlans(conf));
+    return { ...features, clusterNetwork, network: name, vlans, mac, mtu };
   }
   const network = intent.networks.get(networkName);
   if (network === undefined)
@@ -119,7 +117,9 @@ function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Int
   }
   if (conf.has("bridge") && parseBridge(conf) !== network.clusterNetwork)
     throw conf.refuse("bridge", `contradicts network: ${networkName} belongs to ${bridgeName(network.clusterNetwork)}`);
-  return { ...networkPort(network), isolated: isolated ?? network.portIsolation, mac, mtu };
+  if (conf.boolean("preserveDefaultVlan") === true)
+    throw conf.refuse("preserveDefaultVlan", `contradicts network: the VLANs are those of ${networkName}`);
+  return { ...networkPort(network), ...switched, isolated: isolated ?? network.portIsolation, mac, mtu };
 }
 
 /** The port that a Network of the intent asks for. */

@@ -55,9 +55,10 @@ export function decodeRecord(text: string): AttachmentRecord {
 function decodeVlans(attachment: JsonObject): Attachment["vlans"] {
   const vlans = new Fields(attachment, "attachment", "STATE_IO").object("vlans");
   const mode = vlans?.string("mode");
+  const defaultVlan = vlans?.boolean("defaultVlan") === true ? ({ defaultVlan: true } as const) : {};
   switch (mode) {
     case "access":
-      return { mode, vlan: vlans?.integer("vlan", 1, 4094) ?? 0 };
+      return { mode, vlan: vlans?.integer("vlan", 1, 4094) ?? 0, ...defaultVlan };
     case "untagged":
       return { mode };
     case "trunk":
@@ -65,6 +66,7 @@ function decodeVlans(attachment: JsonObject): Attachment["vlans"] {
         mode,
         tagged: VlanSet.parse(vlans?.string("tagged") ?? ""),
         native: vlans?.integer("native", 0, 4094) ?? 0,
+        ...defaultVlan,
       };
     default:
       throw corrupt("its VLANs cannot be read");

@@ -41,6 +41,8 @@ export interface PortFeatures {
   readonly hairpin: boolean;
   /** frames with another source MAC than the attachment's are dropped */
   readonly spoofCheck: boolean;
+  /** the workload's end is left down, for the workload to set up; it has no addresses then */
+  readonly containerDown: boolean;
   /** nothing passes, in or out, and nothing is learned, until it is opened: the target of a live migration */
   readonly gated: boolean;
   /** addresses that the host has in the port's VLAN, for the workload to route by */
@@ -55,6 +57,7 @@ export const NO_FEATURES: PortFeatures = {
   fdbLimit: 0,
   hairpin: false,
   spoofCheck: false,
+  containerDown: false,
   gated: false,
   gateways: [],
   masquerade: false,

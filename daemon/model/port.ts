@@ -56,32 +56,45 @@ export function samePort(a: PortConfig, b: PortConfig): boolean {
   );
 }
 
+/** default_pvid of the kernel's bridge, unless somebody changes it (br_vlan_init, net/bridge/br_vlan.c) */
+export const DEFAULT_VLAN = 1;
+
+/** Frames of VLAN 1 leave the port as well, untagged: what the kernel's bridge leaves on a port that gets another PVID. */
+interface KeepsDefault {
+  readonly defaultVlan?: true;
+}
+
 /** What a workload asked for: which VLANs, in which form. */
 export type PortVlans =
-  | { readonly mode: "access"; readonly vlan: number }
+  | ({ readonly mode: "access"; readonly vlan: number } & KeepsDefault)
   /** the native VLAN of the cluster network's uplink, untagged */
   | { readonly mode: "untagged" }
   /** tagged VLANs, and one that travels untagged if native is not 0 */
-  | { readonly mode: "trunk"; readonly tagged: VlanSet; readonly native: number };
+  | ({ readonly mode: "trunk"; readonly tagged: VlanSet; readonly native: number } & KeepsDefault);
+
+export type Membership = Pick<PortConfig, "pvid" | "allowed" | "untagged">;
 
 /** Membership in the kernel's terms. */
-export function membership(
-  vlans: PortVlans,
-  uplinkNativeVlan: number,
-): Pick<PortConfig, "pvid" | "allowed" | "untagged"> {
+export function membership(vlans: PortVlans, uplinkNativeVlan: number): Membership {
   switch (vlans.mode) {
     case "access":
-      return single(vlans.vlan);
+      return withDefault(vlans, single(vlans.vlan));
     case "untagged":
       return single(uplinkNativeVlan);
     case "trunk": {
       const native = vlans.native === 0 ? VlanSet.empty : VlanSet.of(vlans.native);
-      return { pvid: vlans.native, allowed: vlans.tagged.union(native), untagged: native };
+      return withDefault(vlans, { pvid: vlans.native, allowed: vlans.tagged.union(native), untagged: native });
     }
   }
 }
 
-function single(vlan: number): Pick<PortConfig, "pvid" | "allowed" | "untagged"> {
+function withDefault({ defaultVlan }: KeepsDefault, own: Membership): Membership {
+  if (defaultVlan === undefined) return own;
+  const also = VlanSet.of(DEFAULT_VLAN);
+  return { pvid: own.pvid, allowed: own.allowed.union(also), untagged: own.untagged.union(also) };
+}
+
+function single(vlan: number): Membership {
   const only = VlanSet.of(vlan);
   return { pvid: vlan, allowed: only, untagged: only };
 }

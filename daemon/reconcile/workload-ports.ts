@@ -69,7 +69,7 @@ export class WorkloadPorts implements PortMaker {
         this.#macOf(ifindex),
         this.#datapath.setPort(ifindex, compilePort(workload, view).config),
         this.#host.refreshUplink(request.clusterNetwork),
-        this.#bringUp(request, peerIfindex),
+        request.containerDown ? undefined : this.#bringUp(request, peerIfindex),
       ]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
       const hostMac = results[0].status === "fulfilled" ? results[0].value : "";

@@ -122,7 +122,7 @@ export class FakeHost {
         name: request.interface,
         mac: made.mac,
         kind: "veth",
-        up: true,
+        up: !request.containerDown,
       });
       this.ports.set(request.id, { request, made });
       await this.onStep("made");
@@ -244,7 +244,13 @@ export class FakeHost {
       addAddress: async (spec) => {
         await step("address");
         const family = spec.address.includes(":") ? 6 : 4;
-        netns.addresses.push({ ...spec, family, scope: 0, flags: spec.noDad ? 2 : 0, protocol: spec.protocol ?? 0 });
+        netns.addresses.push({
+          ...spec,
+          family,
+          scope: 0,
+          flags: flagsOf(family, spec.noDad),
+          protocol: spec.protocol ?? 0,
+        });
       },
       addRoute: async (spec) => {
         await step("route");
@@ -271,6 +277,11 @@ export class FakeHost {
     const at = (level: string) => (fields: object, message: string) => void this.log.push({ level, fields, message });
     return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
   }
+}
+
+/** IFA_F_NODAD; IFA_F_TENTATIVE until a test says otherwise */
+function flagsOf(family: 4 | 6, noDad = false): number {
+  return noDad ? 0x02 : family === 6 ? 0x40 : 0;
 }
 
 function leaseKey(env: Readonly<Record<string, string>>, stdin: string): string {
