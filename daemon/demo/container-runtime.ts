@@ -2,7 +2,7 @@
 import { runProgram } from "./run-program.ts";
 
 export interface CniCall {
-  readonly command: "ADD" | "DEL" | "CHECK";
+  readonly command: "ADD" | "DEL" | "CHECK" | "GC";
   readonly containerId: string;
   readonly netnsPath: string;
   readonly interface: string;

@@ -83,6 +83,13 @@ class Bed {
   }
   lastError = "";
 
+  async collect(valid: readonly string[] | null): Promise<void> {
+    const list = valid?.map((containerID) => ({ containerID, ifname: "eth0" }));
+    const netconf = { cniVersion: "1.1.0", bridge: "oob-br", ...(list && { "cni.dev/valid-attachments": list }) };
+    const nobody = { containerId: "", netnsPath: "", interface: "" };
+    await runCni(this.h.runtime, { command: "GC", ...nobody, networkName: "net", netconf });
+  }
+
   /** What the model says, and nothing else, is in the kernel, on record and held by IPAM. */
   async agrees(model: Model, after: string): Promise<void> {
     const { t, h } = this;
@@ -199,6 +206,22 @@ class Restart implements Step {
   toString = () => (this.kill ? "kill and start" : "restart");
 }
 
+/** What the runtime says is in use stays; without its word only what has lost its namespace goes. */
+class Collect implements Step {
+  readonly valid: readonly string[] | null;
+  constructor(valid: readonly string[] | null) {
+    this.valid = valid;
+  }
+  check = () => true;
+  async run(model: Model, bed: Bed): Promise<void> {
+    await bed.collect(this.valid);
+    for (const [container, { isThere }] of model.attached)
+      if (!(this.valid?.includes(container) ?? isThere)) model.attached.delete(container);
+    await bed.agrees(model, this.toString());
+  }
+  toString = () => `GC, valid ${this.valid?.join() ?? "unsaid"}`;
+}
+
 /** The plugin asks again while the daemon is away, so either all of it happens or nothing. */
 class KilledMeanwhile implements Step {
   readonly container: string;
@@ -236,6 +259,7 @@ const steps = fc.commands<Model, Bed, false>(
     fc.tuple(container, fc.boolean()).map(([c, withNetns]) => new Delete(c, withNetns)),
     container.map((c) => new Check(c)),
     container.map((c) => new Vanish(c)),
+    fc.option(fc.subarray(CONTAINERS)).map((valid) => new Collect(valid)),
     fc.boolean().map((kill) => new Restart(kill)),
     fc
       .tuple(container, fc.constantFrom("ADD" as const, "DEL" as const))
@@ -244,7 +268,7 @@ const steps = fc.commands<Model, Bed, false>(
   { maxCommands: 40 },
 );
 
-test("ADD, DEL, CHECK, restarts, kills and lost namespaces in any order", async (t) => {
+test("ADD, DEL, CHECK, GC, restarts, kills and lost namespaces in any order", async (t) => {
   t.timeout(300_000);
   const h = await TestHost.start(t, { intent: OOB() });
   const bed = new Bed(t, h);
