@@ -27,6 +27,7 @@ import type { Log } from "./log.ts";
 import type { PortStatus, Status } from "./model/status.ts";
 import type { Condition, Observed } from "./model/target.ts";
 import { hasPins, openDatapath } from "./open-datapath.ts";
+import { wireObjectFile } from "./package-files.ts";
 import { preparePinRoot } from "./pin-root.ts";
 import { Prober } from "./probe/prober.ts";
 import { probeTargets } from "./probe-targets.ts";
@@ -126,8 +127,9 @@ export class Daemon implements Backend {
     const { meters, registry } = this.#metrics;
     countKernelWrites(registry, namespace);
     const records = new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log);
+    const ends = new ContainerEnds({ records, kernel, host: namespace });
     this.#reconciler = new Reconciler({
-      ends: new ContainerEnds({ records, kernel, host: namespace }),
+      ends,
       onAsk: (cause) => this.#watch.ask(cause),
       bonding: features.bonding,
       switching: {
@@ -164,7 +166,13 @@ export class Daemon implements Backend {
     this.#dhcp = new HostDhcp(settings, handle, log, () => this.#watch.ask("lease"));
     this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
     this.#attach = new AttachService({
-      portMaker: new WorkloadPorts(namespace, datapath, this.#reconciler),
+      portMaker: new WorkloadPorts({
+        namespace,
+        datapath,
+        host: this.#reconciler,
+        taps: ends,
+        wireObject: wireObjectFile(),
+      }),
       records,
       deleteQueue: new DeleteQueue(join(settings.stateDirectory, "deletes")),
       kernel,

@@ -51,6 +51,16 @@ export const errorTable = {
     help: "Use a kernel whose bridge filters VLANs (CONFIG_BRIDGE_VLAN_FILTERING), or --datapath ebpf.",
   },
   NAME_TAKEN: { status: 409, cni: 103, help: "Rename or remove the foreign object; it was left untouched." },
+  DEVICE_REFUSED: {
+    status: 409,
+    cni: 103,
+    help: "Name a link without master, addresses and programs of others, which nothing else here uses.",
+  },
+  DEVICE_ABSENT: {
+    status: 409,
+    cni: 103,
+    help: "Make the link; a workload that is attached gets it as soon as it is there.",
+  },
   TOO_MANY_SWITCHES: { status: 409, cni: 103, help: "A host carries at most 16 cluster networks." },
   DHCP_NO_LEASE: {
     status: 409,

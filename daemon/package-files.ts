@@ -19,6 +19,10 @@ export function addonFile(): string {
 export function bpfObjectFile(): string {
   return join(packageRoot(), "build/bpf/switch.bpf.o");
 }
+/** Joins a tap and a veth. */
+export function wireObjectFile(): string {
+  return join(packageRoot(), "build/bpf/wire.bpf.o");
+}
 export function cniPluginFile(): string {
   return join(packageRoot(), "build/cni/portwright");
 }

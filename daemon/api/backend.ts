@@ -11,15 +11,28 @@ import type { ApplyAnswer, PlanView, TransactionStatus } from "../model/transact
 export interface AttachRequest {
   /** a Network of the intent */
   readonly network: string;
-  /** path of the workload's network namespace */
-  readonly netns: string;
+  /** path of the workload's network namespace; absent where the device is in the host's alone */
+  readonly netns?: string;
   readonly containerId: string;
-  /** name in the workload; 1-15 bytes */
-  readonly interface: string;
+  /** name in the workload; 1-15 bytes; absent: that of the device */
+  readonly interface?: string;
   /** empty: the kernel chooses */
   readonly mac: string;
   /** static addresses with prefix length, e.g. "10.0.0.2/24"; empty: layer 2 only */
   readonly addresses: readonly string[];
+  /** absent: a veth */
+  readonly device?: DeviceRequest;
+}
+
+/** What the port shall be; see PortDevice. */
+export interface DeviceRequest {
+  readonly kind: "veth" | "inner-tap" | "tap" | "existing";
+  /** of a tap; 0: one */
+  readonly queues?: number;
+  readonly owner?: number;
+  readonly group?: number;
+  /** of the link in the host's namespace; may be empty for a tap */
+  readonly name?: string;
 }
 
 /** A change of intent. */

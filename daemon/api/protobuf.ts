@@ -11,10 +11,24 @@ export const PROTOBUF = "application/x-protobuf";
 /** Plain object with the fields of the JSON form; what is absent on the wire has its default. */
 export function decodeAttachRequest(bytes: Uint8Array): unknown {
   try {
-    return v1.AttachRequest.toObject(v1.AttachRequest.decode(bytes), { defaults: true, arrays: true });
+    const {
+      device,
+      netns,
+      interface: name,
+      ...fields
+    } = v1.AttachRequest.toObject(v1.AttachRequest.decode(bytes), {
+      defaults: true,
+      arrays: true,
+    });
+    return { ...fields, ...present({ device, netns, interface: name }) };
   } catch (error) {
     throw new PortwrightError("REQUEST_INVALID", `the body is no AttachRequest in protobuf: ${messageOf(error)}`);
   }
+}
+
+/** What may be left out, and has no default. */
+function present(fields: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== ""));
 }
 
 export function encodeAttachment(view: AttachmentView): Buffer {

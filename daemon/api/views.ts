@@ -3,7 +3,7 @@ import type { FdbEntry, PortCounters } from "../datapath/datapath.ts";
 import type { ErrorCode, PortwrightError } from "../errors.ts";
 import type { Attachment } from "../model/attachment.ts";
 import type { PortStatus, Status } from "../model/status.ts";
-import type { PortwrightEvent } from "./backend.ts";
+import type { DeviceRequest, PortwrightEvent } from "./backend.ts";
 
 export interface AttachmentView {
   readonly id: string;
@@ -14,6 +14,7 @@ export interface AttachmentView {
   readonly clusterNetwork: string;
   readonly network: string;
   readonly vlans: { readonly mode: string; readonly vlan?: number; readonly tagged?: string; readonly native?: number };
+  readonly device: DeviceRequest;
   readonly isolated: boolean;
   readonly fdbLimit: number;
   readonly mac: string;
@@ -41,6 +42,7 @@ export function attachmentView(a: Attachment): AttachmentView {
     clusterNetwork: a.clusterNetwork,
     network: a.network,
     vlans: a.vlans.mode === "trunk" ? { ...a.vlans, tagged: a.vlans.tagged.toString() } : a.vlans,
+    device: deviceView(a),
     isolated: a.isolated,
     fdbLimit: a.fdbLimit,
     mac: a.mac,
@@ -52,6 +54,19 @@ export function attachmentView(a: Attachment): AttachmentView {
     state: a.state,
     origin: a.origin.kind,
     createdAt: a.createdAt,
+  };
+}
+
+function deviceView({ device, hostInterface }: Attachment): DeviceRequest {
+  if (device.kind === "veth") return device;
+  if (device.kind === "existing") return device;
+  const { queues, owner, group } = device.tap;
+  return {
+    kind: device.kind,
+    queues,
+    ...(owner === null ? {} : { owner }),
+    ...(group === null ? {} : { group }),
+    ...(device.kind === "tap" ? { name: hostInterface } : {}),
   };
 }
 

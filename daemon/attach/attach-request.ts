@@ -3,12 +3,15 @@ import type { AttachRequest } from "../api/backend.ts";
 import { PortwrightError } from "../errors.ts";
 import { parseCidr } from "../model/ip.ts";
 import { stationMac } from "../model/mac.ts";
+import { type PortDevice, reachesWorkload } from "../model/attachment.ts";
 import { interfaceNameFault } from "../model/names.ts";
 import type { Intent } from "../model/resources.ts";
 import type { AttachSpec } from "./attachments.ts";
+import { Fields } from "./decode.ts";
 import { NO_ROUTING } from "./gateways.ts";
 import { isIdentifier } from "./environment.ts";
 import { networkPort } from "./netconf.ts";
+import { parseDevice, takesAddresses } from "./port-device.ts";
 
 export function parseAttachRequest(
   request: AttachRequest,
@@ -16,9 +19,17 @@ export function parseAttachRequest(
 ): Omit<AttachSpec, "netns"> {
   if (!isIdentifier(request.containerId))
     throw refuse("containerId", request.containerId, "must start with a letter or digit, then letters, digits, _ . -");
-  const nameFault = interfaceNameFault(request.interface);
-  if (nameFault !== null)
-    throw new PortwrightError("REQUEST_INVALID", `interface ${quote(request.interface)} ${nameFault}`);
+  const device = requestDevice(request);
+  const name = request.interface ?? ("name" in device ? device.name : "");
+  const { netns = "" } = request;
+  const nameFault = interfaceNameFault(name);
+  if (nameFault !== null) throw new PortwrightError("REQUEST_INVALID", `interface ${quote(name)} ${nameFault}`);
+  if (reachesWorkload({ device }) !== (netns !== "")) {
+    const what = netns === "" ? "is missing: the device has an end there" : "has no meaning for this device";
+    throw new PortwrightError("REQUEST_INVALID", `netns ${what} (device.kind ${device.kind})`);
+  }
+  if (request.addresses.length > 0 && !takesAddresses(device))
+    throw new PortwrightError("REQUEST_INVALID", `addresses cannot be set on device.kind ${device.kind}: a VM does so`);
   const mac = request.mac === "" ? "" : stationMac(request.mac);
   if (mac === null) throw refuse("mac", request.mac, "must be the MAC address of a station");
   for (const address of request.addresses) {
@@ -30,15 +41,25 @@ export function parseAttachRequest(
   const fixed = { ips: request.addresses.map((address) => ({ address })), routes: [], dns: {} };
   return {
     containerId: request.containerId,
-    interface: request.interface,
-    netnsPath: request.netns,
-    port: { ...networkPort(network), mac },
+    interface: name,
+    netnsPath: netns,
+    port: { ...networkPort(network), mac, device },
     origin: { kind: "api" },
     cni: null,
     routing: NO_ROUTING,
     dad: false,
     addressing: fixed.ips.length === 0 ? null : { obtain: async () => fixed, release: async () => {} },
   };
+}
+
+/** Plain values of the schema, where absent, 0 and "" are the same (they are in protobuf). */
+function requestDevice({ device }: AttachRequest): PortDevice {
+  if (device === undefined) return { kind: "veth" };
+  const given = Object.entries(device).filter(([key, value]) => !(value === "" || (key === "queues" && value === 0)));
+  const fields = new Fields(Object.fromEntries(given), "device", "REQUEST_INVALID");
+  return parseDevice(fields, () => {
+    throw fields.refuse("name", "is missing: which link shall it be?");
+  });
 }
 
 function refuse(field: string, value: string, what: string): PortwrightError {

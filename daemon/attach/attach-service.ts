@@ -120,11 +120,11 @@ export class AttachService {
   /** For clients that are not CNI. Resolves when frames flow. */
   async attach(request: AttachRequest): Promise<Attachment> {
     const parsed = parseAttachRequest(request, this.#options.intent());
-    const netns = this.#openNetns(request.netns, false);
+    const netns = parsed.netnsPath === "" ? null : this.#openNetns(parsed.netnsPath, false);
     try {
       return (await this.#make({ ...parsed, netns })).attachment;
     } finally {
-      netns.close();
+      netns?.close();
     }
   }
 

@@ -4,9 +4,9 @@
  * container's lock.
  */
 import type { Kernel, Link, LinkRef, Namespace, NetnsHandle } from "../kernel/kernel.ts";
-import type { Attachment } from "../model/attachment.ts";
+import { type Attachment, reachesWorkload } from "../model/attachment.ts";
 import { bridgeName } from "../model/resources.ts";
-import { hostInterfaceName } from "../reconcile/workload-names.ts";
+import { hostInterfaceOf } from "../reconcile/workload-names.ts";
 import {
   announceContainer,
   attachmentIps,
@@ -36,8 +36,9 @@ export interface Addressing {
 export interface AttachSpec {
   readonly containerId: string;
   readonly interface: string;
+  /** empty, and null: there is no other namespace than the host's */
   readonly netnsPath: string;
-  readonly netns: NetnsHandle;
+  readonly netns: NetnsHandle | null;
   readonly port: PortOptions;
   readonly origin: Attachment["origin"];
   readonly cni: CniCall | null;
@@ -85,10 +86,11 @@ export class Attachments {
     const undo: (() => Promise<void>)[] = [];
     records.putPending(draft);
     // Entering the namespace takes a thread of its own, so it goes on beside the making of the port.
-    const entering = kernel.enter(spec.netns);
-    entering.catch(() => {}); // reported where it is awaited
+    const netns = reachesWorkload(spec.port) ? spec.netns : null;
+    const workload = netns && { netns, container: kernel.enter(netns) };
+    workload?.container.catch(() => {}); // reported where it is awaited
     try {
-      const port = await portMaker.make({ id, ...spec, ...spec.port, container: entering });
+      const port = await portMaker.make({ id, ...spec, ...spec.port, workload });
       reached = withPort(draft, port);
       undo.push(() => portMaker.unmake(reached.attachment));
       const bridge = this.#bridge(spec.port.clusterNetwork);
@@ -102,8 +104,9 @@ export class Attachments {
         const given = withGateways(await source.obtain(), spec.routing);
         ({ addressing } = given);
         reached = withAddressing(reached, addressing, given.gateways);
-        const container = await entering;
-        const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac };
+        const container = await workload?.container;
+        if (container === undefined) throw new TypeError(`${id} has no interface that addresses could be set on`);
+        const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac, kind: "veth" } as const;
         // Both come to an end, also when one fails: undoing must not overtake what is still being done.
         const [configured, routed] = await Promise.allSettled([
           configureContainer(container, side, addressing, spec.dad),
@@ -122,7 +125,7 @@ export class Attachments {
       await this.#rollBack(reached, undo);
       throw error;
     } finally {
-      void closeQuietly(entering); // its thread ends by itself: nobody waits for that
+      void closeQuietly(workload?.container); // its thread ends by itself: nobody waits for that
     }
   }
 
@@ -156,8 +159,10 @@ export class Attachments {
   async verify(record: AttachmentRecord, netns: NetnsHandle, prevResult: CniResult): Promise<readonly string[]> {
     const { portMaker, kernel } = this.#options;
     const { attachment, containerIfindex } = record;
-    const { interface: name, mac, containerDown: mayBeDown } = attachment;
-    const side = { ifindex: containerIfindex, name, mac, mayBeDown };
+    if (!reachesWorkload(attachment)) return await portMaker.verify(attachment);
+    const { interface: name, mac, containerDown: mayBeDown, device } = attachment;
+    const kind = device.kind === "inner-tap" ? "tun" : "veth";
+    const side = { ifindex: containerIfindex, name, mac, mayBeDown, kind } as const;
     const container = await kernel.enter(netns);
     try {
       const differences = await Promise.all([
@@ -179,11 +184,11 @@ export class Attachments {
         containerId: spec.containerId,
         interface: spec.interface,
         netnsPath: spec.netnsPath,
-        netns: { device: `${spec.netns.device}`, inode: `${spec.netns.inode}` },
+        netns: { device: `${spec.netns?.device ?? ""}`, inode: `${spec.netns?.inode ?? ""}` },
         ...spec.port,
         mtuAsked: spec.port.mtu,
         // Known before it exists: whoever undoes after a crash finds the port by it.
-        hostInterface: hostInterfaceName(id),
+        hostInterface: hostInterfaceOf(id, spec.port.device),
         hostIfindex: 0,
         ips: [],
         routes: [],
@@ -261,9 +266,9 @@ function withAddressing(
   return { ...record, attachment: { ...record.attachment, ips, routes, gateways } };
 }
 
-async function closeQuietly(entering: Promise<Namespace>): Promise<void> {
+async function closeQuietly(entering: Promise<Namespace> | undefined): Promise<void> {
   try {
-    await (await entering).close();
+    await (await entering)?.close();
   } catch {
     // it was never entered, or is gone: nothing to close
   }

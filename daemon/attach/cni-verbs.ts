@@ -1,6 +1,7 @@
 /** The verbs: from the request's text to what the runtime reads on stdout. */
 import { PortwrightError } from "../errors.ts";
 import type { NetnsHandle } from "../kernel/kernel.ts";
+import { reachesWorkload } from "../model/attachment.ts";
 import { DEFAULT_VLAN, type PortVlans } from "../model/port.ts";
 import { type Addressing, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import { chainedResult } from "./chain.ts";
@@ -114,7 +115,7 @@ export class CniVerbs {
     const record = this.#host.record(id);
     if (record?.attachment.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
 
-    const differences = [...compareConf(record, conf), ...compareResult(env, conf.prevResult.result)];
+    const differences = [...compareConf(record, conf), ...compareResult(env, record, conf.prevResult.result)];
     const netns = this.#host.openNetns(env.netns, env.allowOwnNetns);
     try {
       const { device, inode } = record.attachment.netns;
@@ -153,8 +154,12 @@ function ownResult({ attachment, port, bridge, addressing, gateway: router }: Ma
   return {
     interfaces: [
       bridge.mac === "" ? { name: bridge.name } : bridge,
-      { name: port.hostInterface, ...(port.hostMac === "" ? {} : { mac: port.hostMac }), mtu: port.mtu },
-      { name: attachment.interface, mac: port.mac, mtu: port.mtu, sandbox: attachment.netnsPath },
+      ...(isKnown(port.hostInterface, conf.prevResult?.result)
+        ? []
+        : [{ name: port.hostInterface, ...(port.hostMac === "" ? {} : { mac: port.hostMac }), mtu: port.mtu }]),
+      ...(reachesWorkload(attachment)
+        ? [{ name: attachment.interface, mac: port.mac, mtu: port.mtu, sandbox: attachment.netnsPath }]
+        : []),
       // As the stock plugin: the interface in a VLAN that has the gateway comes last.
       ...(router === null || attachment.vlans.mode === "untagged" ? [] : [router]),
     ],
@@ -162,6 +167,11 @@ function ownResult({ attachment, port, bridge, addressing, gateway: router }: Ma
     routes: addressing.routes,
     dns: hasDns(conf.dns) ? conf.dns : addressing.dns,
   };
+}
+
+/** An existing device that a plugin before us has told of already. */
+function isKnown(hostInterface: string, previous: CniResult | undefined): boolean {
+  return previous?.interfaces.some(({ name, sandbox }) => name === hostInterface && !sandbox) ?? false;
 }
 
 /** The configuration may have been edited since ADD: then the port is no longer what it asks for. */
@@ -172,12 +182,19 @@ function compareConf({ attachment }: AttachmentRecord, { port, name }: NetConf):
     differences.push(`it belongs to the network ${origin.networkName}, not ${name}`);
   if (port.clusterNetwork !== attachment.clusterNetwork)
     differences.push(`it is on cluster network ${attachment.clusterNetwork}, not ${port.clusterNetwork}`);
+  if (port.device.kind !== attachment.device.kind)
+    differences.push(`its device is ${attachment.device.kind}, not ${port.device.kind}`);
   if (!sameVlans(port.vlans, attachment.vlans))
     differences.push(`it has ${describeVlans(attachment.vlans)}, not ${describeVlans(port.vlans)}`);
   return differences;
 }
 
-function compareResult(env: PortEnvironment, { interfaces }: CniResult): string[] {
+function compareResult(env: PortEnvironment, { attachment }: AttachmentRecord, { interfaces }: CniResult): string[] {
+  if (!reachesWorkload(attachment)) {
+    const { hostInterface } = attachment;
+    const known = interfaces.some(({ name, sandbox }) => name === hostInterface && !sandbox);
+    return known ? [] : [`prevResult has no interface ${hostInterface} on the host`];
+  }
   const there = interfaces.some((known) => known.name === env.interface && known.sandbox === env.netns);
   return there ? [] : [`prevResult has no interface ${env.interface} in ${env.netns}`];
 }

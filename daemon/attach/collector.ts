@@ -69,6 +69,8 @@ function isSame(now: Attachment, then: Attachment): boolean {
  * have deleted under a container that still runs.
  */
 async function isVerifiablyGone({ kernel, host }: CollectorHost, attachment: Attachment): Promise<boolean> {
+  // A link of somebody else's goes and comes with its maker: its absence proves nothing.
+  if (attachment.netnsPath === "" && attachment.device.kind === "existing") return false;
   if (leadsToNamespace(kernel, attachment)) return false;
   const { hostIfindex, hostInterface } = attachment;
   const link = await host.link(hostIfindex > 0 ? { ifindex: hostIfindex } : { name: hostInterface });

@@ -12,6 +12,8 @@ export interface ContainerPort {
   readonly ifindex: number;
   readonly name: string;
   readonly mac: string;
+  /** of the link: a veth's end, or a tap (device "inner-tap") */
+  readonly kind: "veth" | "tun";
 }
 
 const ETH_P_ARP = 0x0806;
@@ -147,7 +149,7 @@ export async function checkContainer(
 
 /** By index; by MAC if the index is another device's now. */
 function findPort(links: readonly Link[], port: ContainerPort): Link | undefined {
-  const ours = links.filter((link) => link.kind === "veth");
+  const ours = links.filter((link) => link.kind === port.kind);
   return ours.find((link) => link.ifindex === port.ifindex) ?? ours.find((link) => link.mac === port.mac);
 }
 

@@ -13,6 +13,7 @@ import { parsePrevious, type PreviousResult } from "./chain.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
 import { parseRouting, type Routing } from "./gateways.ts";
+import { parseNetconfDevice, refuseIpam } from "./netconf-device.ts";
 import { parseFeatures, preserveDefaultVlan } from "./netconf-features.ts";
 import type { PortOptions } from "./port-maker.ts";
 import { type CniDns, parseDns } from "./result.ts";
@@ -36,7 +37,7 @@ export interface NetConf {
 }
 
 /** Known options that are refused when set to true. */
-const UNSUPPORTED = ["ipMasq", "hairpinMode", "macspoofchk", "managedTap"] as const;
+const UNSUPPORTED = ["ipMasq", "hairpinMode", "macspoofchk"] as const;
 
 const BRIDGE_SUFFIX = bridgeName("");
 
@@ -70,7 +71,11 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
   const notes = conf.boolean("promiscMode")
     ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
     : [];
-  const prevResult = conf.object("prevResult");
+  const prevFields = conf.object("prevResult");
+  const prevResult = prevFields === undefined ? null : parsePrevious(prevFields, raw.prevResult as JsonObject);
+  const device = parseNetconfDevice(conf, prevResult?.result ?? null, bridgeName(port.clusterNetwork));
+  const ipamType = parseIpamType(conf, raw);
+  refuseIpam(device, ipamType);
   const routing = parseRouting(conf);
   if (routing.gateway && port.vlans.mode === "trunk" && port.vlans.native === 0)
     throw conf.refuse(
@@ -80,12 +85,12 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
   return {
     cniVersion,
     name,
-    port,
+    port: { ...port, device },
     routing,
-    ipamType: parseIpamType(conf, raw),
+    ipamType,
     dad: conf.boolean("enabledad") ?? false,
     dns: parseDns(conf.object("dns")),
-    prevResult: prevResult === undefined ? null : parsePrevious(prevResult, raw.prevResult as JsonObject),
+    prevResult,
     notes,
   };
 }

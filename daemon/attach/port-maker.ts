@@ -15,13 +15,18 @@ export interface PortOptions extends PortFeatures {
   readonly mtu: number;
 }
 
+/** The workload's namespace, opened and entered; the caller closes both. */
+export interface WorkloadSide {
+  readonly netns: NetnsHandle;
+  readonly container: Promise<Namespace>;
+}
+
 export interface PortRequest extends PortOptions {
   readonly id: string;
   readonly containerId: string;
   readonly interface: string;
-  readonly netns: NetnsHandle;
-  /** the same namespace, entered; the caller closes it */
-  readonly container: Promise<Namespace>;
+  /** null: the device has no end in another namespace than the host's */
+  readonly workload: WorkloadSide | null;
   readonly netnsPath: string;
 }
 
@@ -29,6 +34,7 @@ export interface MadePort {
   readonly hostInterface: string;
   readonly hostIfindex: number;
   readonly hostMac: string;
+  /** of the interface in the workload's namespace; 0: there is none */
   readonly containerIfindex: number;
   readonly mac: string;
   readonly mtu: number;
@@ -40,8 +46,13 @@ export interface HostInterface {
   readonly mac: string;
 }
 
+export type UnmadePort = Pick<
+  Attachment,
+  "id" | "device" | "hostInterface" | "hostIfindex" | "clusterNetwork" | "network" | "netnsPath" | "netns"
+>;
+
 export interface PortMaker {
-  /** veth into the namespace, both ends up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. */
+  /** The device that was asked for, up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. */
   make(request: PortRequest): Promise<MadePort>;
   /**
    * The attachment has its addresses and gateways: when it resolves the host answers there. `forceAddress`: other
@@ -51,7 +62,7 @@ export interface PortMaker {
   /** Its record is complete: from now on its MTU follows the network's. */
   made(attachment: Attachment): void;
   /** Resolves when the interface is gone from the container. Harmless if it is gone already. */
-  unmake(attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">): Promise<void>;
+  unmake(attachment: UnmadePort): Promise<void>;
   /** differences between the attachment and the kernel, each a sentence; empty if none */
   verify(attachment: Attachment): Promise<readonly string[]>;
 }

@@ -6,14 +6,20 @@
  */
 import { Limiter } from "../async/limiter.ts";
 import { PortwrightError } from "../errors.ts";
-import type { Kernel, Link, LinkRef, Namespace, PeerRef } from "../kernel/kernel.ts";
-import type { Attachment } from "../model/attachment.ts";
+import type { Kernel, Link, LinkRef, Namespace, NetnsHandle, PeerRef } from "../kernel/kernel.ts";
+import { type Attachment, reachesWorkload } from "../model/attachment.ts";
+import { attachmentAlias } from "../model/target.ts";
 import { messageOf } from "../thrown.ts";
 import type { Records } from "./records.ts";
 
 export interface WorkloadEnds {
   /** Throws WORKLOAD_UNREACHABLE. Does nothing for an attachment that is being made or unmade. */
   setMtu(attachment: string, mtu: number): Promise<void>;
+}
+
+export interface InnerTaps {
+  /** the tap of device "inner-tap"; harmless if it or its namespace is gone */
+  removeTap(attachment: Pick<Attachment, "id" | "clusterNetwork" | "network" | "netnsPath" | "netns">): Promise<void>;
 }
 
 export interface ContainerEndsOptions {
@@ -25,7 +31,7 @@ export interface ContainerEndsOptions {
 /** Entering a namespace takes a thread. */
 const AT_ONCE = 8;
 
-export class ContainerEnds implements WorkloadEnds {
+export class ContainerEnds implements WorkloadEnds, InnerTaps {
   readonly #options: ContainerEndsOptions;
   readonly #limiter = new Limiter(AT_ONCE);
 
@@ -53,19 +59,47 @@ export class ContainerEnds implements WorkloadEnds {
     });
   }
 
-  async #change({ hostIfindex, hostInterface, netnsPath, netns }: Attachment, mtu: number): Promise<void> {
-    const { kernel, host } = this.#options;
+  async removeTap(attachment: Parameters<InnerTaps["removeTap"]>[0]): Promise<void> {
+    await this.#inside(attachment, async (container) => {
+      const tap = findTap(await container.links(), attachment);
+      if (tap) await container.deleteLink({ ifindex: tap.ifindex });
+    }).catch((error: unknown) => {
+      // Without a way into the namespace there is nothing to be done: the tap goes with it, and leads nowhere till then.
+      if (!(error instanceof Unreachable)) throw error;
+    });
+  }
+
+  async #change(attachment: Attachment, mtu: number): Promise<void> {
+    const { hostIfindex, hostInterface } = attachment;
+    if (!reachesWorkload(attachment)) return; // its one link is the host's
+    const { host } = this.#options;
     const near = await host.link({ ifindex: hostIfindex });
     if (near?.name !== hostInterface) return; // it goes; the next round says so if nobody wanted that
     const far = await host.link(peerOf(near));
-    if (far?.mtu === mtu) return;
-    const handle = kernel.openNetns(netnsPath);
+    const hasTap = attachment.device.kind === "inner-tap";
+    if (far?.mtu === mtu && !hasTap) return;
+    await this.#inside(attachment, async (container) => {
+      await changePeer(container, near, far, mtu);
+      if (!hasTap) return;
+      const tap = findTap(await container.links(), attachment);
+      if (tap === undefined) throw new Error(`the tap behind ${near.name} is not in the container any more`);
+      await container.changeLink({ ifindex: tap.ifindex }, { mtu });
+    });
+  }
+
+  /** Throws Unreachable if the path leads nowhere, or elsewhere by now. */
+  async #inside(
+    { netnsPath, netns }: Pick<Attachment, "netnsPath" | "netns">,
+    work: (container: Namespace) => Promise<void>,
+  ): Promise<void> {
+    const { kernel } = this.#options;
+    const handle = open(kernel, netnsPath);
     try {
       if (`${handle.device}` !== netns.device || `${handle.inode}` !== netns.inode)
-        throw new Error(`${netnsPath} is another network namespace now`);
+        throw new Unreachable(`${netnsPath} is another network namespace now`);
       const container = await kernel.enter(handle);
       try {
-        await changePeer(container, near, far, mtu);
+        await work(container);
       } finally {
         await container.close();
       }
@@ -73,6 +107,25 @@ export class ContainerEnds implements WorkloadEnds {
       handle.close();
     }
   }
+}
+
+class Unreachable extends Error {}
+
+function open(kernel: Pick<Kernel, "openNetns">, path: string): NetnsHandle {
+  try {
+    return kernel.openNetns(path);
+  } catch (cause) {
+    throw new Unreachable(messageOf(cause), { cause });
+  }
+}
+
+/** By its alias: it may have been renamed. */
+function findTap(
+  links: readonly Link[],
+  { id, clusterNetwork, network }: Pick<Attachment, "id" | "clusterNetwork" | "network">,
+): Link | undefined {
+  const alias = attachmentAlias(clusterNetwork, network, id);
+  return links.find((link) => link.kind === "tun" && link.alias === alias);
 }
 
 function peerOf({ link: ifindex, linkNetnsId: netnsId }: Link): LinkRef | PeerRef {

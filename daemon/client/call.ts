@@ -1,10 +1,10 @@
-/** A call of the daemon's admin socket: JSON there and back. An error of the daemon's keeps its code and help. */
+/** A call of one of the daemon's sockets: JSON there and back. An error of the daemon's keeps its code and help. */
 import { request } from "node:http";
 import { type ErrorCode, errorTable, PortwrightError } from "../errors.ts";
 import type { Place } from "../model/resources.ts";
 
 export interface Call {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
   readonly body?: object;
 }
@@ -21,8 +21,10 @@ export function call<T>(socketPath: string, { method, path, body }: Call): Promi
       response.on("error", reject);
       response.on("end", () => {
         try {
-          const answer = JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
-          if (response.statusCode === 200) resolve(answer as T);
+          const text = Buffer.concat(chunks).toString("utf8");
+          const answer = text === "" ? undefined : (JSON.parse(text) as unknown); // 204
+          const { statusCode = 0 } = response;
+          if (statusCode >= 200 && statusCode < 300) resolve(answer as T);
           else reject(asError(answer) ?? new Error(`${method} ${path}: status ${response.statusCode}`));
         } catch (error) {
           reject(error);

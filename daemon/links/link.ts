@@ -3,6 +3,7 @@ import type { Link, LinkCreate, LinkSettings } from "../kernel/kernel.ts";
 import type { TargetLink } from "../model/target.ts";
 import { adoptedChange } from "./adopted.ts";
 import { bondChange, createBond, memberSettings, settableBondData } from "./bond.ts";
+import { borrowedSettings } from "./borrowed.ts";
 import { bridgeSettings, createBridge, settableBridgeData } from "./bridge.ts";
 import { nicSettings } from "./nic.ts";
 import { type Comparable, observedSettings, type SettingsChange, settingsChange } from "./settings.ts";
@@ -28,6 +29,7 @@ const kinds: Readonly<Record<TargetLink["kind"], KindOfLink>> = {
   nic: { change: compared(nicSettings) },
   member: { change: compared(memberSettings) },
   workload: { change: compared(workloadSettings) },
+  borrowed: { change: compared(borrowedSettings) },
   adopted: { change: adoptedChange },
 };
 

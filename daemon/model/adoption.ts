@@ -7,6 +7,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { BridgeVlan, Link, LinkData } from "../kernel/kernel.ts";
 import { observedSettings } from "../links/settings.ts";
 import { settableBondData } from "../links/bond.ts";
+import { isBorrowed } from "./borrowed.ts";
 import { isNic } from "./nic-ref.ts";
 import { DELAYS } from "./bond-options.ts";
 import type { PortConfig } from "./port.ts";
@@ -122,7 +123,9 @@ function asFound(link: Link, clusterNetwork: string): TargetLink {
 
 /** A bond or a NIC in the bridge. Veths, taps and tunnels are others' workloads. */
 function uplinkOf(bridge: Link, links: readonly Link[]): Link | null {
-  const members = links.filter(({ master, alias }) => master === bridge.ifindex && !isOurs({ alias }));
+  const members = links.filter(
+    ({ master, alias }) => master === bridge.ifindex && !isOurs({ alias }) && !isBorrowed({ alias }),
+  );
   const outward = members.filter(({ kind }) => kind === "bond" || kind === "");
   return outward.length === 1 ? (outward[0] ?? null) : null;
 }
@@ -139,7 +142,8 @@ function protectedVlans(
   links: readonly Link[],
   entriesOf: (ifindex: number) => readonly BridgeVlan[],
 ): VlanSet {
-  const guests = links.filter((l) => l.master === bridge.ifindex && !isOurs(l) && l.ifindex !== uplink?.ifindex);
+  const isGuest = (l: Link): boolean => !isOurs(l) && !isBorrowed(l) && l.ifindex !== uplink?.ifindex;
+  const guests = links.filter((l) => l.master === bridge.ifindex && isGuest(l));
   const vids = [bridge, ...guests].flatMap(({ ifindex }) => entriesOf(ifindex).map(({ vid }) => vid));
   return VlanSet.from([...vids, ...inside.map(({ data }) => Number(data["id"] ?? 0)).filter((vid) => vid > 0)]);
 }

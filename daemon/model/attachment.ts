@@ -18,13 +18,13 @@ export type PortDevice =
   | { readonly kind: "veth" }
   /** a pair as above, and in the workload's namespace a tap that takes the name and all frames of its end */
   | { readonly kind: "inner-tap"; readonly tap: TapOptions }
-  /** a tap in the host's namespace, for a VM that runs there */
-  | { readonly kind: "tap"; readonly tap: TapOptions }
+  /** a tap in the host's namespace, for a VM that runs there; `name` empty: derived from the attachment's id */
+  | { readonly kind: "tap"; readonly name: string; readonly tap: TapOptions }
   /** a link that somebody else made in the host's namespace, and keeps */
   | { readonly kind: "existing"; readonly name: string };
 
 export interface TapOptions {
-  /** 1-256; more than 1: IFF_MULTI_QUEUE */
+  /** 1-256 (MAX_TAP_QUEUES); more than 1: IFF_MULTI_QUEUE */
   readonly queues: number;
   /** who may open it besides root; null: nobody */
   readonly owner: number | null;
@@ -69,7 +69,7 @@ export interface Attachment extends PortFeatures {
   readonly containerId: string;
   /** name in the container */
   readonly interface: string;
-  /** as given; for messages only: the namespace itself is known by device and inode */
+  /** as given; for messages only: the namespace itself is known by device and inode. Empty: there is no other than the host's */
   readonly netnsPath: string;
   readonly netns: { readonly device: string; readonly inode: string };
   readonly clusterNetwork: string;
@@ -101,6 +101,11 @@ export type Workload = PortFeatures &
     Attachment,
     "id" | "clusterNetwork" | "network" | "hostInterface" | "vlans" | "mac" | "mtu" | "mtuAsked" | "state"
   >;
+
+/** It has an end in a namespace of the workload's; else all of it is in the host's. */
+export function reachesWorkload({ device }: Pick<PortFeatures, "device">): boolean {
+  return device.kind === "veth" || device.kind === "inner-tap";
+}
 
 /** MTU of both ends: what was asked for, as far as the network carries it; else the network's. */
 export function workloadMtu({ mtuAsked }: Pick<Workload, "mtuAsked">, network: number): number {

@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 import type { Address, BridgeVlan, Link } from "../kernel/kernel.ts";
 import { bond, member } from "../links/bond.ts";
+import { borrowed } from "../links/borrowed.ts";
 import { bridge } from "../links/bridge.ts";
 import { nic } from "../links/nic.ts";
 import { probePair } from "../links/veth.ts";
@@ -10,6 +11,7 @@ import type { Workload } from "./attachment.ts";
 import { groupBy } from "./group-by.ts";
 import { type Adoption, adoptedBond, adoptedUplink, adoption, isBondOf } from "./adoption.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
+import { borrowFault } from "./borrowed.ts";
 import type { TargetAddress } from "./addresses.ts";
 import { gatewaysByVlan } from "./gateways.ts";
 import { bridgedVlans, compileHostNetworks, hostVlans } from "./host-networks.ts";
@@ -112,7 +114,7 @@ export function compile(input: CompileInput): Compiled {
       say("TOO_MANY_SWITCHES", object, `${clusterNetwork} is one more than the ${MAX_SWITCHES} that a host carries`);
       for (const attachment of workloads) {
         const { hostInterface } = attachment;
-        links.set(hostInterface, workload(attachment, found.get(hostInterface)?.mtu ?? DEFAULT_MTU));
+        links.set(hostInterface, portLink(attachment, found.get(hostInterface)?.mtu ?? DEFAULT_MTU));
       }
       continue;
     }
@@ -123,7 +125,7 @@ export function compile(input: CompileInput): Compiled {
     const adopting = defined?.adopt === true || isLeft;
     if (adopting && bridgeThere === undefined) {
       say("ADOPT_ABSENT", object, `${bridgeName(clusterNetwork)} is not there to be taken over: it is waited for`);
-      for (const one of workloads) links.set(one.hostInterface, workload(one, DEFAULT_MTU));
+      for (const one of workloads) links.set(one.hostInterface, portLink(one, DEFAULT_MTU));
       continue;
     }
     if (!clusterNetworks.has(clusterNetwork)) {
@@ -213,7 +215,7 @@ export function compile(input: CompileInput): Compiled {
           `Attachment/${attachment.id}`,
           `its VLANs cannot be told apart: ${unfiltered(clusterNetwork)}`,
         );
-        links.set(port.linkName, withContainerEnd(workload(attachment, port.config.mtu), attachment));
+        links.set(port.linkName, withContainerEnd(portLink(attachment, port.config.mtu), attachment));
         continue;
       }
       if (port.config.fdbLimit !== attachment.fdbLimit) {
@@ -221,7 +223,7 @@ export function compile(input: CompileInput): Compiled {
         say("PORT_UNSUPPORTED", `Attachment/${attachment.id}`, message);
       }
       demand.add(port.config.allowed);
-      links.set(port.linkName, withContainerEnd(workload(attachment, port.config.mtu), attachment));
+      links.set(port.linkName, withContainerEnd(portLink(attachment, port.config.mtu), attachment));
       if (attachment.mtuAsked > context.mtu) {
         const message = `MTU ${attachment.mtuAsked} was asked for, and ${clusterNetwork} carries ${context.mtu} now`;
         say("MTU_TOO_LARGE", `Attachment/${attachment.id}`, message);
@@ -259,6 +261,12 @@ export function compile(input: CompileInput): Compiled {
     }
   }
 
+  /** Its link in the host's namespace. Of one that is somebody else's `found` tells what is to be kept of it. */
+  function portLink(attachment: Workload, mtu: number): TargetLink {
+    const link = found.get(attachment.hostInterface);
+    return attachment.device.kind === "existing" && link ? borrowed(attachment, link, mtu) : workload(attachment, mtu);
+  }
+
   /** One that is being made has no record to keep the MTU in; one that could not be reached would not be now. */
   function withContainerEnd(link: TargetLink, { id, mtu, state }: Workload): TargetLink {
     const missed = input.unreached?.get(id);
@@ -269,12 +277,23 @@ export function compile(input: CompileInput): Compiled {
 
   function isUsable(attachment: Workload): boolean {
     const object = `Attachment/${attachment.id}`;
+    if (attachment.device.kind === "existing") return isBorrowable(attachment, object);
     if (!free(attachment.hostInterface, object)) return false;
     if (found.has(attachment.hostInterface)) return true;
     // One that is being made or unmade has no link yet, or none any more.
     if (attachment.state === "ready") {
       say("CHECK_FAILED", object, `host interface ${attachment.hostInterface} of the workload is gone`);
     }
+    return false;
+  }
+
+  /** Its maker may have ended, and may come again: the port is there whenever the link is. */
+  function isBorrowable({ hostInterface, state }: Workload, object: string): boolean {
+    const link = found.get(hostInterface);
+    const fault = link && borrowFault(link, input);
+    if (link && !fault) return true;
+    if (fault) say("DEVICE_REFUSED", object, fault);
+    else if (state === "ready") say("DEVICE_ABSENT", object, `there is no link ${hostInterface} now: it is waited for`);
     return false;
   }
 }

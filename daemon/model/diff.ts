@@ -12,10 +12,12 @@
  * announcement that the kernel makes of them is then heard.
  */
 import type { Link, LinkSettings } from "../kernel/kernel.ts";
+import { giveBack } from "../links/borrowed.ts";
 import { asTarget, isCreated, isOfKind, linkChange } from "../links/link.ts";
 import { releaseNic } from "../links/nic.ts";
 import { addressesToAdd, addressesToRemove, type AddressWorld } from "./addresses.ts";
 import { afterReleases, type BondSteps, bondSteps, releaseAll } from "./diff-bonds.ts";
+import { isBorrowed } from "./borrowed.ts";
 import { linkChangeImpact, linkDeleteImpact, portChangeImpact, portRemoveImpact, workloadMtuImpact } from "./impact.ts";
 import type { Plan, Step } from "./plan.ts";
 import { type DatapathKind, samePort } from "./port.ts";
@@ -45,6 +47,7 @@ export function diff(target: Target, observed: Observed): Plan {
     ...linkChanges(world, "shrink").reverse(),
     ...[...world.bonds.values()].flatMap(({ membership }) => membership),
     ...adoptionsThatEnd(world),
+    ...loansThatEnd(world),
   ];
   return { steps: afterReleases(steps) };
 }
@@ -97,7 +100,7 @@ class World {
 
   /** A link of somebody else's in a bridge that is not ours: it stays there whatever is wanted. */
   isGuest({ config }: ObservedPort, link: Link | undefined): boolean {
-    if (link === undefined || isOurs(link) || config.datapath !== "bridge") return false;
+    if (link === undefined || isOurs(link) || isBorrowed(link) || config.datapath !== "bridge") return false;
     const master = this.byIndex.get(link.master);
     return isAdopted(link) || (master !== undefined && !isOurs(master));
   }
@@ -175,6 +178,7 @@ const RANK: Readonly<Record<TargetLink["kind"], number>> = {
   vlan: 3,
   veth: 3,
   workload: 4,
+  borrowed: 4,
   adopted: 2,
 };
 
@@ -206,6 +210,7 @@ function linkChanges(world: World, phase: "grow" | "shrink"): Step[] {
 /** Somebody took the name since the target was compiled: the next compile says so. */
 function isStranger(wanted: TargetLink, link: Link | undefined): boolean {
   if (link === undefined || wanted.kind === "nic" || wanted.kind === "member") return false;
+  if (wanted.kind === "borrowed") return isOurs(link);
   return !isOurs(link) && !isAdopted(wanted);
 }
 
@@ -239,7 +244,8 @@ function portSettings(world: World): Step[] {
 function containerEnds(world: World, phase: "grow" | "shrink"): Step[] {
   return [...world.target.links.values()].flatMap(({ name, mtu: after, containerEnd }): Step[] => {
     const link = world.kept(name);
-    if (containerEnd === undefined || link === undefined || !isOurs(link) || containerEnd.mtu === after) return [];
+    if (containerEnd === undefined || link === undefined || containerEnd.mtu === after) return [];
+    if (!isOurs(link) && !isBorrowed(link)) return [];
     const { attachment, mtu: before } = containerEnd;
     const shrinks = before === 0 || before > after;
     if (shrinks !== (phase === "shrink")) return [];
@@ -255,6 +261,14 @@ function adoptionsThatEnd({ target, observed }: World): Step[] {
     const wanted = target.links.get(link.name);
     if (said === null || (wanted !== undefined && isAdopted(wanted))) return [];
     return [changeStep(link, "adopted", { alias: link.alias }, { alias: said.was })];
+  });
+}
+
+/** What was borrowed for a workload that is gone is as it was before. */
+function loansThatEnd({ target, observed }: World): Step[] {
+  return observed.links.flatMap((link): Step[] => {
+    const change = target.links.get(link.name)?.kind === "borrowed" ? null : giveBack(link);
+    return change === null ? [] : [changeStep(link, "borrowed", change.before, change.after)];
   });
 }
 

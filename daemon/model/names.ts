@@ -14,3 +14,13 @@ export function interfaceNameFault(name: string): string | null {
   if (bad) return `holds ${JSON.stringify(bad[0])}, which an interface name cannot`;
   return null;
 }
+
+/** Names that links of ours have or may get: of bridges, bonds, probes, the host's interfaces, derived ones of ports. */
+const RESERVED = /-(br|bo|pp|pi)(\.\d+)?$|-h\.\d+$|^p[wi][a-z2-7]{13}$/;
+
+/** The same of a name that a client chooses for a link in the host's namespace. */
+export function hostNameFault(name: string): string | null {
+  if (RESERVED.test(name)) return "is of a form that links of the daemon's own have";
+  if (name.includes("%")) return 'holds "%", which the kernel takes for a pattern';
+  return interfaceNameFault(name);
+}

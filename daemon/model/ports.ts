@@ -2,8 +2,8 @@
  * The ports of a cluster network's switch. Small functions of what they need, so that an attach computes its own port
  * and the uplink's VLANs, and not those of all others. Pure.
  */
-import { type Attachment, workloadMtu } from "./attachment.ts";
-import { type DatapathKind, membership, type PortConfig } from "./port.ts";
+import { type Attachment, type PortDevice, reachesWorkload, workloadMtu } from "./attachment.ts";
+import { type DatapathKind, membership, type PortConfig, type PortKind } from "./port.ts";
 import type { Network } from "./resources.ts";
 import { bridgeName, hostLinkNames, probeLinkNames } from "./resources.ts";
 import type { TargetPort } from "./target.ts";
@@ -23,10 +23,17 @@ export interface SwitchContext {
   readonly kept?: Pick<PortConfig, "pvid" | "allowed" | "untagged">;
 }
 
+const PORT_KINDS: Readonly<Record<PortDevice["kind"], PortKind>> = {
+  veth: "veth",
+  "inner-tap": "veth",
+  tap: "tap",
+  existing: "nic",
+};
+
 export function compilePort(
   attachment: Pick<
     Attachment,
-    "id" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtuAsked" | "gated" | "hairpin"
+    "id" | "device" | "hostInterface" | "network" | "vlans" | "isolated" | "fdbLimit" | "mtuAsked" | "gated" | "hairpin"
   > &
     Pick<Attachment, "spoofCheck" | "mac">,
   context: SwitchContext,
@@ -35,11 +42,11 @@ export function compilePort(
     linkName: attachment.hostInterface,
     config: {
       ...plainPort(context),
-      kind: "veth",
+      kind: PORT_KINDS[attachment.device.kind],
       ...membership(attachment.vlans, context.nativeVlan),
       mtu: workloadMtu(attachment, context.mtu),
       isolated: attachment.isolated,
-      peer: true,
+      peer: reachesWorkload(attachment),
       // The kernel's bridge has no limit a port: compile says so where one was asked for.
       fdbLimit: context.datapath === "ebpf" ? attachment.fdbLimit : 0,
       open: !attachment.gated,

@@ -11,10 +11,11 @@ import { VlanSet } from "./vlan-set.ts";
 export interface TargetLink {
   readonly name: string;
   /**
-   * "nic": exists already, is never created or deleted. "member": a NIC in a bond of ours. "workload": the host's end of a workload's veth; the attach path
+   * "nic": exists already, is never created or deleted. "member": a NIC in a bond of ours. "workload": the host's end of a workload's veth, or its tap; the attach path
    * creates it, and a plan deletes it only when no attachment has it. "adopted": was there before us, of whatever kind; never created or deleted.
+   * "borrowed": somebody else's, and a workload's port for now (borrowed.ts); never created or deleted.
    */
-  readonly kind: "bond" | "bridge" | "vlan" | "veth" | "nic" | "member" | "workload" | "adopted";
+  readonly kind: "bond" | "bridge" | "vlan" | "veth" | "nic" | "member" | "workload" | "borrowed" | "adopted";
   /** vlan only: name of the link that it is on */
   readonly lower?: string;
   /** member only: name of its bond */

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "../errors.ts";
 import type { Address, Link } from "../kernel/kernel.ts";
+import { isBorrowed } from "./borrowed.ts";
 import { isLinkLocal, parseIp } from "./ip.ts";
 import { findNics } from "./nic-ref.ts";
 import { bondName, DEFAULT_MTU, type VlanConfig } from "./resources.ts";
@@ -97,6 +98,7 @@ function examine(text: string, vlanConfig: VlanConfig, world: UplinkWorld, bond:
   if (owner !== undefined) {
     return none("NIC_SHARED", `NIC ${text} of VlanConfig ${name} belongs to ClusterNetwork ${owner} already`);
   }
+  if (isBorrowed(nic)) return none("NIC_SHARED", `NIC ${text} of VlanConfig ${name} is a workload's port now`);
   const faults: Fault[] = [];
   const isMember = bond !== undefined && nic.master === bond.ifindex;
   const isIn = isMember || world.inUse.has(nic.ifindex);

@@ -1,12 +1,13 @@
 /** Does an event of the kernel call for a round? Most do not: they tell of what we did ourselves. Pure. */
 import type { Address, Link, NetlinkEvent } from "../kernel/kernel.ts";
+import { borrowed } from "../links/borrowed.ts";
 import { linkChange } from "../links/link.ts";
 import { workload } from "../links/workload.ts";
 import { isSameAddress } from "../model/addresses.ts";
 import type { Workload } from "../model/attachment.ts";
 import { isNic } from "../model/nic-ref.ts";
 import type { Intent } from "../model/resources.ts";
-import type { Target } from "../model/target.ts";
+import type { Target, TargetLink } from "../model/target.ts";
 
 export interface Wanted {
   readonly target: Target;
@@ -33,8 +34,8 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
       const { link } = event;
       const own = find(link.name);
       const wanted = target.links.get(link.name);
-      if (own) return linkChange(wanted?.kind === "workload" ? wanted : workload(own, link.mtu), link) !== null;
-      if (wanted && wanted.kind !== "workload") {
+      if (own) return linkChange(wanted && isPortLink(wanted) ? wanted : portLink(own, link), link) !== null;
+      if (wanted && !isPortLink(wanted)) {
         if (unfinished || linkChange(wanted, link) !== null) return true;
         return wanted.kind === "member" && link.master !== indexOf(wanted.master ?? "");
       }
@@ -56,7 +57,7 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
 
   function isOwn(name: string): boolean {
     const wanted = target.links.get(name);
-    return wanted !== undefined && wanted.kind !== "workload";
+    return wanted !== undefined && !isPortLink(wanted);
   }
 
   function find(name: string): Workload | undefined {
@@ -76,4 +77,13 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
     if (master === 0) return false;
     return [...target.links.values()].some(({ kind, name }) => kind === "bond" && indexOf(name) === master);
   }
+}
+
+function isPortLink({ kind }: TargetLink): boolean {
+  return kind === "workload" || kind === "borrowed";
+}
+
+/** As no round has compiled it yet. */
+function portLink(own: Workload, link: Link): TargetLink {
+  return own.device.kind === "existing" ? borrowed(own, link, link.mtu) : workload(own, link.mtu);
 }

@@ -188,6 +188,11 @@ export class Reconciler implements WorkloadPortsHost {
     });
   }
 
+  ownerOf(hostInterface: string): string | undefined {
+    for (const workload of this.#workloads.values()) if (workload.hostInterface === hostInterface) return workload.id;
+    return undefined;
+  }
+
   ask(cause: string): void {
     this.#options.onAsk?.(cause);
   }

@@ -1,22 +1,28 @@
 /**
- * Makes and removes the ports of workloads: a veth into the container's namespace, switched. What a cluster network
+ * Makes and removes the ports of workloads: a device (port-devices.ts), switched. What a cluster network
  * looks like comes from the reconciler (SwitchView); this file does the work for one port.
  */
-import type { HostInterface, MadePort, PortMaker, PortRequest } from "../attach/port-maker.ts";
+import type { HostInterface, MadePort, PortMaker, PortRequest, UnmadePort } from "../attach/port-maker.ts";
+import type { InnerTaps } from "../attach/workload-ends.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
-import { isKernelError } from "../kernel/kernel-error.ts";
-import type { Link, Namespace } from "../kernel/kernel.ts";
+import type { Link, LinkRef, Namespace } from "../kernel/kernel.ts";
+import { giveBack } from "../links/borrowed.ts";
 import { addressText, isSameAddress } from "../model/addresses.ts";
 import { type Attachment, type Workload, workloadMtu } from "../model/attachment.ts";
+import { isBorrowed } from "../model/borrowed.ts";
 import { gatewayVlan } from "../model/gateways.ts";
 import { samePort } from "../model/port.ts";
 import { compilePort, type SwitchContext } from "../model/ports.ts";
-import { hostLinkNames } from "../model/resources.ts";
-import { attachmentAlias, isOurs } from "../model/target.ts";
-import { hostInterfaceName, workloadMac } from "./workload-names.ts";
+import { hostLinkNames, type Intent } from "../model/resources.ts";
+import { isOurs } from "../model/target.ts";
+import { type MadeDevice, PortDevices } from "./port-devices.ts";
+import { hostInterfaceOf, workloadMac } from "./workload-names.ts";
 
 export interface WorkloadPortsHost {
+  readonly intent: Intent;
+  /** id of the registered workload whose port has this link; undefined: none */
+  ownerOf(hostInterface: string): string | undefined;
   /** BRIDGE_UNKNOWN if there is no such switch */
   switchOf(clusterNetwork: string): SwitchContext;
   /** from now on the port is wanted: said before it is made, so that no round takes it for a stranger's */
@@ -31,15 +37,28 @@ export interface WorkloadPortsHost {
   serveGateways(workload: Workload, forceAddress: boolean): Promise<HostInterface>;
 }
 
+export interface WorkloadPortsOptions {
+  readonly namespace: Namespace;
+  readonly datapath: Datapath;
+  readonly host: WorkloadPortsHost;
+  readonly taps: InnerTaps;
+  /** see PortDevices */
+  readonly wireObject: string;
+}
+
 export class WorkloadPorts implements PortMaker {
   readonly #namespace: Namespace;
   readonly #datapath: Datapath;
   readonly #host: WorkloadPortsHost;
+  readonly #devices: PortDevices;
+  readonly #taps: InnerTaps;
 
-  constructor(namespace: Namespace, datapath: Datapath, host: WorkloadPortsHost) {
-    this.#namespace = namespace;
-    this.#datapath = datapath;
-    this.#host = host;
+  constructor(options: WorkloadPortsOptions) {
+    this.#namespace = options.namespace;
+    this.#datapath = options.datapath;
+    this.#host = options.host;
+    this.#devices = new PortDevices(options.namespace, options.wireObject);
+    this.#taps = options.taps;
   }
 
   async make(request: PortRequest): Promise<MadePort> {
@@ -51,31 +70,42 @@ export class WorkloadPorts implements PortMaker {
         `MTU ${mtu} asked for ${request.id}: cluster network ${request.clusterNetwork} carries ${view.mtu}`,
       );
     }
-    const name = hostInterfaceName(request.id);
+    const name = hostInterfaceOf(request.id, request.device);
+    const owner = this.#host.ownerOf(name);
+    if (owner !== undefined && owner !== request.id)
+      throw new PortwrightError("DEVICE_REFUSED", `${name} is the port of ${owner}`);
     const mac = request.mac || workloadMac(request.id);
     const workload: Workload = { ...request, hostInterface: name, mac, mtu, mtuAsked: request.mtu, state: "pending" };
+    await this.#devices.check({ ...request, name }, this.#host.intent);
     this.#host.register(workload);
-    let created: { ifindex: number; peerIfindex: number };
+    let created: MadeDevice;
     try {
-      created = await this.#createVeth(request, name, mac, mtu);
+      created = await this.#devices.make({ ...request, name, mac, mtu });
     } catch (error) {
       this.#host.unregister(request.id);
       throw error;
     }
-    const { ifindex, peerIfindex } = created;
+    const { ifindex } = created;
     try {
       // All of them come to an end, also when one fails: undoing must not overtake what is still being done.
       const results = await Promise.allSettled([
         this.#macOf(ifindex),
         this.#datapath.setPort(ifindex, compilePort(workload, view).config),
         this.#host.refreshUplink(request.clusterNetwork),
-        request.containerDown ? undefined : this.#bringUp(request, peerIfindex),
+        created.finish(),
       ]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
       const hostMac = results[0].status === "fulfilled" ? results[0].value : "";
-      return { hostInterface: name, hostIfindex: ifindex, hostMac, containerIfindex: peerIfindex, mac, mtu };
+      return {
+        hostInterface: name,
+        hostIfindex: ifindex,
+        hostMac,
+        containerIfindex: created.containerIfindex(),
+        mac,
+        mtu,
+      };
     } catch (error) {
-      await this.unmake({ ...request, hostInterface: name, hostIfindex: ifindex });
+      await this.#remove({ ...request, hostInterface: name, hostIfindex: ifindex });
       throw error;
     }
   }
@@ -91,25 +121,39 @@ export class WorkloadPorts implements PortMaker {
     if (workloadMtu(attachment, mtu) !== attachment.mtu) this.#host.ask("attach");
   }
 
-  async unmake(attachment: Pick<Attachment, "id" | "hostInterface" | "hostIfindex" | "clusterNetwork">): Promise<void> {
-    const { hostIfindex: ifindex, hostInterface: name } = attachment;
+  async unmake(attachment: UnmadePort): Promise<void> {
+    // A veth's other end goes with it; a tap in the workload's namespace does not.
+    const inner = attachment.device.kind === "inner-tap" ? this.#taps.removeTap(attachment) : undefined;
+    await Promise.all([this.#remove(attachment), inner]);
+  }
+
+  async #remove(attachment: Omit<UnmadePort, "netnsPath" | "netns">): Promise<void> {
     this.#host.unregister(attachment.id); // first: that the link goes is what we want, no drift
     // The record may be older than the link: an index that was given out again must not take a stranger's link with it.
-    const link = ifindex > 0 ? await this.#namespace.link({ ifindex }) : await this.#namespace.link({ name });
+    const link = await this.#namespace.link(portRef(attachment));
+    if (attachment.device.kind === "existing") return await this.#giveBack(link);
     if (link && isOwnPort(link, attachment)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
-    const gone = link?.ifindex ?? ifindex;
+    const gone = link?.ifindex ?? attachment.hostIfindex;
     if (gone > 0 && (!link || isOwnPort(link, attachment))) await this.#datapath.removePort(gone);
   }
 
+  /** The port first: what it was before may be down, or smaller. A link that is gone takes its port along by a round. */
+  async #giveBack(link: Link | null): Promise<void> {
+    const change = link && giveBack(link);
+    if (!link || !change) return this.#host.ask("detach");
+    await this.#datapath.removePort(link.ifindex);
+    await this.#namespace.changeLink({ ifindex: link.ifindex }, change.after);
+  }
+
   async verify(attachment: Attachment): Promise<readonly string[]> {
-    const link = await this.#namespace.link({ ifindex: attachment.hostIfindex });
+    const link = await this.#namespace.link(portRef(attachment));
     if (!link) return [`host interface ${attachment.hostInterface} (index ${attachment.hostIfindex}) is gone`];
     const problems = [...(await this.#missingGateways(attachment))];
-    if (!isOurs(link)) problems.push(`${link.name} does not carry our alias`);
+    if (!isOurs(link) && !isBorrowed(link)) problems.push(`${link.name} does not carry our alias`);
     if (!link.up) problems.push(`${link.name} is down`);
     const view = this.#host.switchOf(attachment.clusterNetwork);
     const wanted = compilePort(attachment, view).config;
-    const found = await this.#datapath.inspect(attachment.hostIfindex);
+    const found = await this.#datapath.inspect(link.ifindex);
     if (!found) return [...problems, `${link.name} is not a port of the switch`];
     if (!found.attached) problems.push(`the switch's program does not hang on ${link.name}`);
     if (!samePort(found.config, wanted)) {
@@ -133,47 +177,21 @@ export class WorkloadPorts implements PortMaker {
     return missing.map((gateway) => `${device} lacks the gateway's address ${addressText(gateway)}`);
   }
 
-  async #createVeth(
-    request: PortRequest,
-    name: string,
-    mac: string,
-    mtu: number,
-  ): Promise<{ ifindex: number; peerIfindex: number }> {
-    try {
-      return await this.#namespace.createLink({
-        kind: "veth",
-        name,
-        mtu,
-        up: true,
-        // The host's own stack stays off the port, also if the program were taken away: no ARP, no IPv6 address.
-        noArp: true,
-        noIpv6LinkLocal: true,
-        alias: attachmentAlias(request.clusterNetwork, request.network, request.id),
-        peer: { name: request.interface, netns: request.netns, mac, mtu },
-      });
-    } catch (error) {
-      if (!isKernelError(error, "EEXIST")) throw error;
-      const host = await this.#namespace.link({ name });
-      throw new PortwrightError(
-        "INTERFACE_EXISTS",
-        host
-          ? `host interface ${name} for ${request.id} exists already`
-          : `interface ${request.interface} exists already in ${request.netnsPath}`,
-        { cause: error },
-      );
-    }
-  }
-
   async #macOf(ifindex: number): Promise<string> {
     const link = await this.#namespace.link({ ifindex });
     return link?.mac ?? "";
-  }
-
-  async #bringUp(request: PortRequest, ifindex: number): Promise<void> {
-    await (await request.container).changeLink({ ifindex }, { up: true });
   }
 }
 
 function isOwnPort(link: Link, { hostInterface }: Pick<Attachment, "hostInterface">): boolean {
   return link.name === hostInterface && isOurs(link);
+}
+
+/** Somebody else's link may have gone and come again under its name; so may one that has no index yet. */
+function portRef({
+  device,
+  hostIfindex,
+  hostInterface,
+}: Pick<Attachment, "device" | "hostIfindex" | "hostInterface">): LinkRef {
+  return device.kind === "existing" || hostIfindex === 0 ? { name: hostInterface } : { ifindex: hostIfindex };
 }

@@ -39,6 +39,11 @@ export interface FakeNetns {
   readonly frames: Uint8Array[];
 }
 
+/** where nobody looks: the end of a port that is the host's alone */
+const HOST_NETNS: FakeNetns = {
+  ...{ inode: 0n, isOwn: true, links: [], addresses: [], routes: [], sysctls: new Map(), frames: [] },
+};
+
 export class FakeHost {
   readonly stateDir = mkdtempSync(join(tmpdir(), `pw-attach-${process.pid}-`));
   readonly namespaces = new Map<string, FakeNetns>();
@@ -103,7 +108,7 @@ export class FakeHost {
   readonly portMaker: PortMaker = {
     make: async (request) => {
       await this.onStep("make");
-      const netns = this.#find(request.netns);
+      const netns = request.workload ? this.#find(request.workload.netns) : HOST_NETNS;
       if (request.clusterNetwork !== "oob")
         throw new PortwrightError("BRIDGE_UNKNOWN", `no cluster network ${request.clusterNetwork}`);
       if (netns.links.some((link) => link.name === request.interface))

@@ -236,10 +236,10 @@ export const attachRequest = {
 
 export function attachment(request: AttachRequest): Attachment {
   return {
-    id: `${request.containerId}/${request.interface}`,
+    id: `${request.containerId}/${request.interface ?? ""}`,
     containerId: request.containerId,
-    interface: request.interface,
-    netnsPath: request.netns,
+    interface: request.interface ?? "",
+    netnsPath: request.netns ?? "",
     netns: { device: "4", inode: "4026533000" },
     clusterNetwork: "oob",
     network: request.network,

@@ -124,5 +124,5 @@ test("the attach request is described in both forms", async (t) => {
   const document = (await cni("GET", "/openapi.json")).json as Document;
   const content = document.paths["/v1/attachments"]?.post?.requestBody?.content ?? {};
   t.deepEqual(Object.keys(content), ["application/json", "application/x-protobuf"]);
-  t.like(content["application/json"]?.schema, { required: ["network", "netns", "containerId", "interface"] });
+  t.like(content["application/json"]?.schema, { required: ["network", "containerId"] });
 });

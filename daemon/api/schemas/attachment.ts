@@ -7,11 +7,36 @@ type Members<T> = Readonly<Record<keyof T, object>>;
 
 const ATTACHMENT_ID = "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}/[!-.0-9;-~]{1,15}$";
 
+const USER = { type: "integer", minimum: 0, maximum: 0xffff_fffe } as const;
+
+/** Members that a kind does not have are refused by parseDevice(): a schema would not say which. */
+const deviceSchema = {
+  type: "object",
+  additionalProperties: false,
+  required: ["kind"],
+  properties: {
+    kind: {
+      type: "string",
+      enum: ["veth", "inner-tap", "tap", "existing"],
+      description:
+        "veth: a pair with one end in netns; inner-tap: the same with a tap behind it; tap: a tap on the host; existing: a link that is there on the host",
+    },
+    queues: { type: "integer", minimum: 0, maximum: 256, description: "of a tap; more than 1: multi-queue" },
+    owner: { ...USER, description: "user that may open the tap" },
+    group: { ...USER, description: "group that may open the tap" },
+    name: {
+      type: "string",
+      pattern: "^[!-.0-9;-~]{0,15}$",
+      description: "of the link on the host: of an existing one, or of a tap (derived if left out)",
+    },
+  },
+} as const;
+
 /** Interface names here are printable ASCII without "/" and ":", so characters are bytes (IFNAMSIZ is 16 with the NUL). */
 export const attachRequestSchema = {
   type: "object",
   additionalProperties: false,
-  required: ["network", "netns", "containerId", "interface"],
+  required: ["network", "containerId"],
   properties: {
     network: {
       type: "string",
@@ -23,14 +48,14 @@ export const attachRequestSchema = {
       type: "string",
       pattern: "^/[^\\u0000]*$",
       maxLength: 4095,
-      description: "path of the workload's network namespace",
+      description: "path of the workload's network namespace; needed unless the device is in the host's alone",
     },
     containerId: { type: "string", pattern: "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", maxLength: 253 },
     interface: {
       type: "string",
       pattern: "^[!-.0-9;-~]{1,15}$",
       not: { enum: [".", ".."] },
-      description: "name in the workload, 1 to 15 bytes",
+      description: "name in the workload, 1 to 15 bytes; may be left out where device.name is given",
     },
     mac: {
       type: "string",
@@ -45,6 +70,7 @@ export const attachRequestSchema = {
       items: { type: "string", pattern: "^[0-9a-fA-F:.]{2,45}/[0-9]{1,3}$" },
       description: "static addresses with prefix length; none: layer 2 only",
     },
+    device: deviceSchema,
   },
 } as const;
 
@@ -74,6 +100,7 @@ export const attachmentSchema = {
         native: { type: "integer" },
       },
     },
+    device: deviceSchema,
     isolated: { type: "boolean" },
     fdbLimit: { type: "integer" },
     mac: { type: "string" },

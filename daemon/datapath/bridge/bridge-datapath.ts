@@ -8,6 +8,7 @@ import { PortwrightError } from "../../errors.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { BridgeVlan, Link, Namespace } from "../../kernel/kernel.ts";
 import { isFiltering } from "../../links/bridge.ts";
+import { isBorrowed } from "../../model/borrowed.ts";
 import { groupBy } from "../../model/group-by.ts";
 import { type PortConfig, samePort } from "../../model/port.ts";
 import { isAdopted, isOurs, type ObservedPort } from "../../model/target.ts";
@@ -148,7 +149,7 @@ export class BridgeDatapath implements Datapath {
       await this.#enslave(link, bridge);
       link = await this.#linkOf(ifindex);
     }
-    const settings = isAdopted(bridge) && !isOurs(link) ? null : portSettings(config, link);
+    const settings = isAdopted(bridge) && !isOurs(link) && !isBorrowed(link) ? null : portSettings(config, link);
     if (settings !== null) await this.#namespace.changeLink({ ifindex }, settings);
     if (isPlain) {
       this.#known.set(ifindex, config);
@@ -169,7 +170,7 @@ export class BridgeDatapath implements Datapath {
     const link = await this.#namespace.link({ ifindex });
     if (link === null || (await this.#switchOfPort(link)) === null) return;
     const master = link.master === 0 ? null : await this.#namespace.link({ ifindex: link.master });
-    if (!isOurs(link) && (isAdopted(link) || (master !== null && isAdopted(master)))) return;
+    if (!isOurs(link) && !isBorrowed(link) && (isAdopted(link) || (master !== null && isAdopted(master)))) return;
     if (link.kind !== "bridge") return await this.#namespace.changeLink({ ifindex }, { master: 0 });
     const { remove } = entryChange(membershipOf([]), membershipOf(await this.#entriesOf(ifindex)));
     if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);

@@ -5,6 +5,7 @@
 import type { BridgeVlan, Link, LinkData, LinkSettings } from "../../kernel/kernel.ts";
 import { portChanges } from "../../model/describe.ts";
 import { type PortConfig, type PortKind, samePort } from "../../model/port.ts";
+import { isBorrowed } from "../../model/borrowed.ts";
 import { isAdopted, isHostAlias, isOurs, isWorkloadLink, type ObservedPort, parseAlias } from "../../model/target.ts";
 import { isFiltering } from "../../links/bridge.ts";
 import { DEFAULT_NATIVE_VLAN } from "../../model/resources.ts";
@@ -49,11 +50,11 @@ export function observedPort(link: Link, switchId: number, vlans: Membership): O
       allowed: vlans.allowed,
       untagged: vlans.untagged,
       mtu,
-      uplink: kind === "nic",
+      uplink: kind === "nic" && !isBorrowed(link),
       isolated: found["isolated"] === true,
       learn: isBridge || found["learning"] === true,
       flood: isBridge || found["unicastFlood"] === true,
-      peer: isWorkloadLink(link),
+      peer: isWorkloadLink(link) && kind !== "tap",
       fdbLimit: 0,
       open: true,
       hairpin: false,
@@ -85,7 +86,7 @@ export function observedIn(
     switchId,
     isFiltering(bridge) || !isAdopted(bridge) ? membershipOf(entries) : NO_VLANS,
   );
-  if (!isAdopted(bridge) || isOurs(link)) return port;
+  if (!isAdopted(bridge) || isOurs(link) || isBorrowed(link)) return port;
   if (link.kind !== "bond" && link.kind !== "") return null;
   return { ...port, attached: true, config: { ...port.config, learn: true, flood: true, isolated: false } };
 }
@@ -114,6 +115,7 @@ export function unsupported(config: PortConfig, link: Link): readonly string[] {
 
 function kindOf(link: Link): PortKind {
   if (link.kind === "bridge") return "host";
+  if (isBorrowed(link)) return "nic";
   if (link.kind === "tun") return "tap";
   if (link.kind === "bond" || !isOurs(link)) return "nic";
   return isWorkloadLink(link) || isHostAlias(link.alias) ? "veth" : "host";
