@@ -21,8 +21,8 @@ export function call<T>(socketPath: string, { method, path, body }: Call): Promi
       response.on("error", reject);
       response.on("end", () => {
         try {
-          const text = Buffer.concat(chunks).toString("utf8");
-          const answer = text === "" ? undefined : (JSON.parse(text) as unknown); // 204
+          const received = Buffer.concat(chunks).toString("utf8");
+          const answer = received === "" ? undefined : (JSON.parse(received) as unknown); // 204
           const { statusCode = 0 } = response;
           if (statusCode >= 200 && statusCode < 300) resolve(answer as T);
           else reject(asError(answer) ?? new Error(`${method} ${path}: status ${response.statusCode}`));

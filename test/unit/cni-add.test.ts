@@ -119,7 +119,7 @@ test("each refusal of ADD has its code, and nothing is half-made", async (t) => 
   const service = await fake.started();
   const cases: readonly [number, string, Omit<CniInput, "command">][] = [
     [1, "cniVersion", { conf: { ...baseConf, cniVersion: "2.0.0" } }],
-    [2, "managedTap", { conf: { ...baseConf, managedTap: true } }],
+    [7, "device.kind inner-tap", { conf: { ...baseConf, managedTap: true, ipam: { type: "static" } } }],
     [7, "isGateway", { conf: { ...baseConf, vlan: 0, vlanTrunk: [{ id: 9 }], isGateway: true } }],
     [4, "CNI_CONTAINERID", { env: { CNI_CONTAINERID: "" } }],
     [4, "CNI_IFNAME", { ifname: "sixteen-bytes-ab" }],
