@@ -37,6 +37,7 @@
         "native/addon/netns_make.cc",
         "native/addon/packet.cc",
         "native/addon/packet_socket.cc",
+        "native/addon/receive.cc",
         "native/addon/route.cc",
         "native/addon/sysctl.cc",
         "native/addon/tap.cc"

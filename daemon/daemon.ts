@@ -234,6 +234,9 @@ export class Daemon implements Backend {
     this.#upkeep.stir();
     return this.#attach.attach(request);
   }
+  open(id: string) {
+    return this.#attach.open(id);
+  }
   detach(id: string): Promise<void> {
     this.#upkeep.stir();
     return this.#attach.detach(id);

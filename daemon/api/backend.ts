@@ -20,6 +20,8 @@ export interface AttachRequest {
   readonly mac: string;
   /** static addresses with prefix length, e.g. "10.0.0.2/24"; empty: layer 2 only */
   readonly addresses: readonly string[];
+  /** "gated": no frame passes until the port is opened */
+  readonly state: "ready" | "gated";
   /** absent: a veth */
   readonly device?: DeviceRequest;
 }
@@ -68,6 +70,8 @@ export type PortwrightEvent =
 export interface Backend {
   /** Resolves when frames flow. */
   attach(request: AttachRequest): Promise<Attachment>;
+  /** Resolves when frames pass and the network has been told; what is open already stays as it is. */
+  open(id: string): Promise<Attachment>;
   /** Resolves when the interface is gone from the workload; ATTACHMENT_UNKNOWN if there is none. */
   detach(id: string): Promise<void>;
   /** Removes attachments whose network namespace no longer exists. */

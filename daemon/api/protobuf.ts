@@ -15,12 +15,13 @@ export function decodeAttachRequest(bytes: Uint8Array): unknown {
       device,
       netns,
       interface: name,
+      state,
       ...fields
     } = v1.AttachRequest.toObject(v1.AttachRequest.decode(bytes), {
       defaults: true,
       arrays: true,
     });
-    return { ...fields, ...present({ device, netns, interface: name }) };
+    return { ...fields, ...present({ device, netns, interface: name, state }) };
   } catch (error) {
     throw new PortwrightError("REQUEST_INVALID", `the body is no AttachRequest in protobuf: ${messageOf(error)}`);
   }

@@ -27,7 +27,7 @@ export interface AttachmentView {
     readonly prefixLength: number;
     readonly gateway?: string;
   }[];
-  readonly state: "pending" | "ready";
+  readonly state: "pending" | "ready" | "gated";
   readonly origin: "api" | "cni";
   readonly createdAt: string;
 }
@@ -51,7 +51,7 @@ export function attachmentView(a: Attachment): AttachmentView {
     hostIfindex: a.hostIfindex,
     ips: a.ips,
     routes: a.routes,
-    state: a.state,
+    state: a.state === "ready" && a.gated ? "gated" : a.state,
     origin: a.origin.kind,
     createdAt: a.createdAt,
   };

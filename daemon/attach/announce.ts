@@ -1,6 +1,7 @@
 /**
- * Frames that tell the network where an address now lives, so that stale neighbour entries go: a gratuitous ARP request
- * (RFC 5227, section 2.3) and an unsolicited neighbour advertisement (RFC 4861, section 7.2.6). Pure.
+ * Frames that tell the network where an address now lives, so that stale entries of neighbours and of switches go: a
+ * gratuitous ARP request (RFC 5227, section 2.3), an unsolicited neighbour advertisement (RFC 4861, section 7.2.6) and,
+ * of a MAC without an IP address, a reverse ARP request (RFC 903), as hypervisors announce a machine that has moved. Pure.
  */
 import { familyOf, ipBytes } from "../model/ip.ts";
 import { macBytes } from "../model/mac.ts";
@@ -9,6 +10,19 @@ export function announcement(mac: string, address: string): Uint8Array {
   return familyOf(address) === 4
     ? arpAnnouncement(macBytes(mac), ipBytes(address))
     : neighbourAdvertisement(macBytes(mac), ipBytes(address));
+}
+
+/** "Who am I?": nobody answers that today, and every switch on the way learns the source. */
+export function reverseRequest(mac: string): Uint8Array {
+  const octets = macBytes(mac);
+  const frame = new Uint8Array(60);
+  frame.set([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, ...octets, 0x80, 0x35], 0);
+  frame.set([0, 1, 8, 0, 6, 4, 0, 3, ...octets, 0, 0, 0, 0, ...octets], 14);
+  return frame;
+}
+
+export function tagged(frame: Uint8Array, vid: number): Uint8Array {
+  return Uint8Array.of(...frame.subarray(0, 12), 0x81, 0x00, vid >> 8, vid & 0xff, ...frame.subarray(12));
 }
 
 function arpAnnouncement(mac: Uint8Array, ip: Uint8Array): Uint8Array {

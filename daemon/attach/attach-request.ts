@@ -43,7 +43,7 @@ export function parseAttachRequest(
     containerId: request.containerId,
     interface: name,
     netnsPath: netns,
-    port: { ...networkPort(network), mac, device },
+    port: { ...networkPort(network), mac, device, gated: request.state === "gated" },
     origin: { kind: "api" },
     cni: null,
     routing: NO_ROUTING,

@@ -19,6 +19,7 @@ import { type Addresses, Ipam } from "./ipam.ts";
 import { KeyedLock } from "../async/keyed-lock.ts";
 import { Limiter } from "../async/limiter.ts";
 import type { NetworkHealth } from "./network-verbs.ts";
+import { openAttachment } from "./opening.ts";
 import type { PortMaker } from "./port-maker.ts";
 import type { AttachmentRecord, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
@@ -132,6 +133,11 @@ export class AttachService {
   async detach(id: string): Promise<void> {
     if ((await this.#inTurn(id, () => this.#unmake(id, () => true, null))) === "none")
       throw new PortwrightError("ATTACHMENT_UNKNOWN", `${JSON.stringify(id.slice(0, 200))} is not attached`);
+  }
+
+  /** Opens the port of one that was attached closed; see opening.ts. */
+  async open(id: string): Promise<Attachment> {
+    return await this.#inTurn(id, () => this.#locks.run(containerOf(id), () => openAttachment(this.#options, id)));
   }
 
   /** Removes what is verifiably gone, whoever asked for it. */

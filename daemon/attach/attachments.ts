@@ -115,7 +115,7 @@ export class Attachments {
         if (configured.status === "rejected") throw configured.reason;
         if (routed.status === "rejected") throw routed.reason;
         gateway = routed.value;
-        announced = this.#announce(container, side, addressing);
+        if (!spec.port.gated) announced = this.#announce(container, side, addressing);
       }
       await Promise.all([records.putReady(reached), announced]);
       const attachment = records.get(id)?.attachment ?? reached.attachment;

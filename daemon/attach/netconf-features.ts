@@ -3,7 +3,7 @@ import type { PortFeatures } from "../model/attachment.ts";
 import { DEFAULT_VLAN, type PortVlans } from "../model/port.ts";
 import type { Fields } from "./decode.ts";
 
-export type SwitchedFeatures = Pick<PortFeatures, "hairpin" | "spoofCheck" | "containerDown">;
+export type SwitchedFeatures = Pick<PortFeatures, "hairpin" | "spoofCheck" | "gated" | "containerDown">;
 
 export function parseFeatures(conf: Fields): SwitchedFeatures {
   const hairpin = conf.boolean("hairpinMode") ?? false;
@@ -12,6 +12,7 @@ export function parseFeatures(conf: Fields): SwitchedFeatures {
   return {
     hairpin,
     spoofCheck: conf.boolean("macspoofchk") ?? false,
+    gated: conf.boolean("gated") ?? false,
     containerDown: parseContainerDown(conf),
   };
 }

@@ -37,7 +37,7 @@ export interface NetConf {
 }
 
 /** Known options that are refused when set to true. */
-const UNSUPPORTED = ["ipMasq", "hairpinMode", "macspoofchk"] as const;
+const UNSUPPORTED = ["ipMasq"] as const;
 
 const BRIDGE_SUFFIX = bridgeName("");
 

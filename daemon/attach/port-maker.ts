@@ -61,6 +61,10 @@ export interface PortMaker {
   route(attachment: Attachment, forceAddress: boolean): Promise<HostInterface>;
   /** Its record is complete: from now on its MTU follows the network's. */
   made(attachment: Attachment): void;
+  /** Frames pass from now on; what was learned of its address elsewhere is forgotten. All or nothing. */
+  open(attachment: Attachment): Promise<void>;
+  /** The switch gets the frames as if the workload had sent them. */
+  send(attachment: Attachment, frames: readonly Uint8Array[]): Promise<void>;
   /** Resolves when the interface is gone from the container. Harmless if it is gone already. */
   unmake(attachment: UnmadePort): Promise<void>;
   /** differences between the attachment and the kernel, each a sentence; empty if none */

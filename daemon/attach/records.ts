@@ -170,6 +170,19 @@ export class Records {
     this.#records.set(id, changed);
   }
 
+  /** On disk for good when it resolves. Of one that is ready. */
+  async putGate(id: string, gated: boolean): Promise<Attachment> {
+    const record = this.#records.get(id);
+    if (record?.attachment.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
+    const attachment = { ...record.attachment, gated };
+    const name = recordFileName(id);
+    // Written at once, then flushed: a change that comes meanwhile is not overtaken.
+    this.#files.write(name, encodeRecord({ ...record, attachment }));
+    this.#records.set(id, { ...record, attachment });
+    await this.#files.flush(name);
+    return attachment;
+  }
+
   /** Without fsync: a record that a power cut brings back is of an earlier epoch, and goes at the next start. */
   remove(id: string): void {
     this.#files.remove(recordFileName(id));

@@ -85,6 +85,8 @@ export interface Datapath {
    * port there.
    */
   removePort(ifindex: number, datapath?: DatapathKind): Promise<void>;
+  /** Forgets what other ports of its switch have learned of an address that is at this port from now on. */
+  forgetElsewhere(ifindex: number, mac: string): Promise<void>;
   counters(): Promise<readonly PortCounters[]>;
   fdb(): Promise<readonly FdbEntry[]>;
   /** how many addresses each VLAN of each switch has; cheap, unlike the entries themselves */

@@ -5,6 +5,10 @@
  * are text, with prefix length apart. Interface indexes are per namespace.
  */
 
+import type { PacketSocket, PacketSocketOptions, ReceivedFrame } from "./packet.ts";
+
+export type { PacketSocket, PacketSocketOptions, ReceivedFrame };
+
 /** Names a link: by index wherever one is known, since names move. */
 export type LinkRef = { readonly ifindex: number } | { readonly name: string };
 
@@ -287,33 +291,6 @@ export interface Bpf {
   readRing(map: BpfMap, onRecords: (records: readonly Uint8Array[]) => void): Promise<RingReader>;
 }
 
-// ---- packet sockets --------------------------------------------------------------------------------------------------
-export interface ReceivedFrame {
-  /** from the destination MAC on, as the kernel holds it: a tag in the skb's metadata is not in here */
-  readonly data: Uint8Array;
-  /** the tag from PACKET_AUXDATA, if the frame had one */
-  readonly vlan?: { readonly tpid: number; readonly tci: number };
-  /** PACKET_HOST .. PACKET_OUTGOING, uapi/linux/if_packet.h */
-  readonly packetType: number;
-  readonly timestampNs: bigint; // SO_TIMESTAMPNS, CLOCK_REALTIME
-}
-export interface PacketSocketOptions {
-  readonly ifindex: number;
-  /** ETH_P_*; default ETH_P_ALL */
-  readonly protocol?: number;
-  readonly promiscuous?: boolean;
-  /** also frames that this host sends (PACKET_OUTGOING); default false */
-  readonly outgoing?: boolean;
-  /** frames held for JavaScript before new ones are dropped and counted; default 4096 */
-  readonly queue?: number;
-}
-export interface PacketSocket {
-  send(frame: Uint8Array): Promise<void>;
-  /** frames dropped because JavaScript did not keep up */
-  readonly dropped: number;
-  close(): Promise<void>;
-}
-
 // ---- namespace -------------------------------------------------------------------------------------------------------
 
 /**
@@ -341,7 +318,8 @@ export interface Namespace {
   neighbours(family: number, ifindex?: number): Promise<readonly Neighbour[]>;
   setNeighbour(neighbour: Neighbour): Promise<void>;
   removeNeighbour(neighbour: Neighbour): Promise<void>;
-  bridgeVlans(): Promise<readonly BridgeVlan[]>;
+  /** of all links, or of one */
+  bridgeVlans(ifindex?: number): Promise<readonly BridgeVlan[]>;
   bridgeVlanStats(): Promise<readonly BridgeVlanStats[]>;
   setBridgeVlans(
     ifindex: number,
@@ -367,6 +345,11 @@ export interface Namespace {
     options: PacketSocketOptions,
     onFrames: (frames: readonly ReceivedFrame[]) => void,
   ): Promise<PacketSocket>;
+  /**
+   * The device receives the frames, as if the other side had sent them: by its ingress hook and its master. A tag is
+   * part of the frame's bytes. ENETDOWN if it is down.
+   */
+  receive(ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
 
   /** messages sent that change something: what "a no-op writes nothing" is checked by */
   readonly writes: { readonly netlink: number; readonly bpf: number };

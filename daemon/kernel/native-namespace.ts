@@ -44,12 +44,13 @@ export interface NamespaceAddon {
   neighbours(ns: Ns, family: number, ifindex?: number): Promise<Neighbour[]>;
   setNeighbour(ns: Ns, neighbour: Neighbour): Promise<void>;
   removeNeighbour(ns: Ns, neighbour: Neighbour): Promise<void>;
-  bridgeVlans(ns: Ns): Promise<BridgeVlan[]>;
+  bridgeVlans(ns: Ns, ifindex?: number): Promise<BridgeVlan[]>;
   bridgeVlanStats(ns: Ns): Promise<BridgeVlanStats[]>;
   setBridgeVlans(ns: Ns, ifindex: number, vlans: Vlans): Promise<void>;
   removeBridgeVlans(ns: Ns, ifindex: number, ranges: Vlans): Promise<void>;
   writeSysctl(ns: Ns, path: string, value: string): Promise<void>;
   readSysctl(ns: Ns, path: string): Promise<string>;
+  receive(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
   watch(ns: Ns, listener: (events: NetlinkEvent[]) => void, receiveBuffer?: number): Promise<number>;
   unwatch(ns: Ns, id: number): Promise<void>;
   writes(ns: Ns): { netlink: number; bpf: number };
@@ -125,8 +126,8 @@ export class NativeNamespace implements Namespace {
     return native(() => this.#addon.removeNeighbour(this.#ns, neighbour));
   }
 
-  bridgeVlans(): Promise<readonly BridgeVlan[]> {
-    return native(() => this.#addon.bridgeVlans(this.#ns));
+  bridgeVlans(ifindex?: number): Promise<readonly BridgeVlan[]> {
+    return native(() => this.#addon.bridgeVlans(this.#ns, ifindex));
   }
 
   bridgeVlanStats(): Promise<readonly BridgeVlanStats[]> {
@@ -163,6 +164,10 @@ export class NativeNamespace implements Namespace {
     onFrames: (frames: readonly ReceivedFrame[]) => void,
   ): Promise<PacketSocket> {
     return openNativePacketSocket(this.#addon, this.#ns, options, onFrames);
+  }
+
+  receive(ifindex: number, frames: readonly Uint8Array[]): Promise<void> {
+    return native(() => this.#addon.receive(this.#ns, ifindex, frames));
   }
 
   get writes(): { readonly netlink: number; readonly bpf: number } {

@@ -121,6 +121,29 @@ export class WorkloadPorts implements PortMaker {
     if (workloadMtu(attachment, mtu) !== attachment.mtu) this.#host.ask("attach");
   }
 
+  async open(attachment: Attachment): Promise<void> {
+    const { ifindex } = await this.#linkOf(attachment);
+    this.#host.register(attachment); // first: no round takes the open port for a drift
+    try {
+      const { config } = compilePort(attachment, this.#host.switchOf(attachment.clusterNetwork));
+      await this.#datapath.setPort(ifindex, config);
+    } catch (error) {
+      this.#host.register({ ...attachment, gated: true });
+      throw error;
+    }
+    await this.#datapath.forgetElsewhere(ifindex, attachment.mac);
+  }
+
+  async send(attachment: Attachment, frames: readonly Uint8Array[]): Promise<void> {
+    await this.#namespace.receive((await this.#linkOf(attachment)).ifindex, frames);
+  }
+
+  async #linkOf(attachment: Attachment): Promise<Link> {
+    const link = await this.#namespace.link(portRef(attachment));
+    if (link && (isOwnPort(link, attachment) || isBorrowed(link))) return link;
+    throw new PortwrightError("CHECK_FAILED", `host interface ${attachment.hostInterface} is gone`);
+  }
+
   async unmake(attachment: UnmadePort): Promise<void> {
     // A veth's other end goes with it; a tap in the workload's namespace does not.
     const inner = attachment.device.kind === "inner-tap" ? this.#taps.removeTap(attachment) : undefined;

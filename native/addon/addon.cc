@@ -28,6 +28,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitEvents(env, exports);
   pw::InitSysctl(env, exports);
   pw::InitPacket(env, exports);
+  pw::InitReceive(env, exports);
   return exports;
 }
 

@@ -107,6 +107,42 @@ void ParseVlans(const nlmsghdr* nlh, std::vector<BridgeVlan>& list) {
   }
 }
 
+// RTM_NEWVLAN (Linux 5.6): a range is its first VLAN and the number of its last.
+void ParseEntries(const nlmsghdr* nlh, std::vector<BridgeVlan>& list) {
+  if (nlh->nlmsg_type != RTM_NEWVLAN || mnl_nlmsg_get_payload_len(nlh) < sizeof(br_vlan_msg)) return;
+  auto* header = static_cast<const br_vlan_msg*>(mnl_nlmsg_get_payload(nlh));
+  for (const nlattr* entry : Attributes(nlh, sizeof *header)) {
+    if (mnl_attr_get_type(entry) != BRIDGE_VLANDB_ENTRY) continue;
+    bridge_vlan_info info{};
+    uint16_t last = 0;
+    for (const nlattr* attr : Attributes(entry)) {
+      const uint16_t length = mnl_attr_get_payload_len(attr);
+      if (mnl_attr_get_type(attr) == BRIDGE_VLANDB_ENTRY_INFO && length >= sizeof info)
+        std::memcpy(&info, mnl_attr_get_payload(attr), sizeof info);
+      if (mnl_attr_get_type(attr) == BRIDGE_VLANDB_ENTRY_RANGE && length >= sizeof last) last = mnl_attr_get_u16(attr);
+    }
+    for (uint32_t vid = info.vid; vid != 0 && vid <= std::max(info.vid, last); vid++) {
+      list.push_back({header->ifindex, static_cast<uint16_t>(vid), (info.flags & BRIDGE_VLAN_INFO_PVID) != 0,
+                      (info.flags & BRIDGE_VLAN_INFO_UNTAGGED) != 0});
+    }
+  }
+}
+
+// Of one link, without those of all others. A link that is gone, or in no bridge, has none.
+std::vector<BridgeVlan> VlansOf(NetlinkSocket& socket, uint32_t ifindex) {
+  Message message(RTM_GETVLAN, 0, "bridge VLANs");
+  auto* header = message.Header<br_vlan_msg>();
+  header->family = AF_BRIDGE;
+  header->ifindex = ifindex;
+  std::vector<BridgeVlan> list;
+  try {
+    socket.Dump(message, [&](const nlmsghdr* nlh) { ParseEntries(nlh, list); });
+  } catch (const KernelError& error) {
+    if (error.err != ENODEV && error.err != EINVAL) throw;  // br_vlan_rtm_dump, net/bridge/br_vlan.c
+  }
+  return list;
+}
+
 Napi::Value VlanToJs(Napi::Env env, const BridgeVlan& vlan) {
   Napi::Object o = Napi::Object::New(env);
   o.Set("ifindex", Napi::Number::New(env, vlan.ifindex));
@@ -117,9 +153,11 @@ Napi::Value VlanToJs(Napi::Env env, const BridgeVlan& vlan) {
 }
 
 Napi::Value BridgeVlans(const Napi::CallbackInfo& info) {
+  const uint32_t ifindex = info[1].IsUndefined() ? 0 : ToU32(info[1], "ifindex", INT32_MAX);
   return ListOnSocket<BridgeVlan>(
       info,
-      [](NetlinkSocket& socket) {
+      [ifindex](NetlinkSocket& socket) {
+        if (ifindex != 0) return VlansOf(socket, ifindex);
         Message message(RTM_GETLINK, 0, "bridge VLANs");
         message.Header<ifinfomsg>()->ifi_family = AF_BRIDGE;
         message.Put32(IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED);

@@ -82,5 +82,6 @@ void InitBridgeVlans(Napi::Env env, Napi::Object exports);
 void InitBridgeStats(Napi::Env env, Napi::Object exports);
 void InitEvents(Napi::Env env, Napi::Object exports);
 void InitSysctl(Napi::Env env, Napi::Object exports);
+void InitReceive(Napi::Env env, Napi::Object exports);
 
 }  // namespace pw

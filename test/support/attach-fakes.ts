@@ -57,6 +57,9 @@ export class FakeHost {
   readonly verifyResult: string[] = [];
   /** what the host was asked to be the gateway of */
   readonly routed: { gateways: Attachment["gateways"]; forceAddress: boolean }[] = [];
+  readonly opened: string[] = [];
+  /** put into ports, in order */
+  readonly sent: Uint8Array[] = [];
   readonly networks = new Map<string, Network>();
   ipamResult: Omit<CniResult, "interfaces"> = {
     ips: [{ address: "10.9.0.2/24", gateway: "10.9.0.1" }],
@@ -134,6 +137,14 @@ export class FakeHost {
       return made;
     },
     made: () => {},
+    open: async ({ id }) => {
+      await this.onStep("open");
+      this.opened.push(id);
+    },
+    send: async (_attachment, frames) => {
+      await this.onStep("send");
+      this.sent.push(...frames);
+    },
     route: async ({ gateways }, forceAddress) => {
       await this.onStep("gateway");
       this.routed.push({ gateways, forceAddress });

@@ -26,6 +26,27 @@ test("a request in protobuf is answered in protobuf, with the same content as in
   t.deepEqual({ isolated: false, fdbLimit: 0, ...plain }, inJson);
 });
 
+test("a gated attachment is asked for, told, and opened in either form", async (t) => {
+  const { cni, close } = await startTestApi();
+  t.teardown(close);
+  const gated = Buffer.from(v1.AttachRequest.encode({ ...attachRequest, state: "gated" }).finish());
+  const made = await cni("POST", "/v1/attachments", { body: gated, headers: asProtobuf });
+  t.is(v1.Attachment.decode(made.body).state, "gated");
+  t.is((await cni("GET", "/v1/attachments/c1%2Feth0")).json.state, "gated");
+  const opened = await cni("POST", "/v1/attachments/c1%2Feth0/open", { headers: { accept: PROTOBUF } });
+  t.is(opened.status, 200);
+  t.is(v1.Attachment.decode(opened.body).state, "ready");
+  t.is((await cni("POST", "/v1/attachments/c1%2Feth0/open")).json.state, "ready");
+  t.is((await cni("POST", "/v1/attachments/c9%2Feth0/open")).status, 404);
+
+  const { state: _state, ...others } = attachRequest;
+  const plain = v1.AttachRequest.encode({ ...others, containerId: "c2" }).finish();
+  const open = await cni("POST", "/v1/attachments", { body: Buffer.from(plain), headers: asProtobuf });
+  t.is(v1.Attachment.decode(open.body).state, "ready", "absent in protobuf: open");
+  const wrong = { ...attachRequest, containerId: "c3", state: "pending" };
+  t.is((await cni("POST", "/v1/attachments", { body: wrong })).status, 400);
+});
+
 test("each direction chooses its own form", async (t) => {
   const { cni, close } = await startTestApi();
   t.teardown(close);

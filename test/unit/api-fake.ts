@@ -38,6 +38,14 @@ export class FakeBackend implements Backend {
     this.store.set(made.id, made);
     return made;
   }
+  async open(id: string): Promise<Attachment> {
+    await this.before();
+    const found = this.store.get(id);
+    if (!found) throw new PortwrightError("ATTACHMENT_UNKNOWN", `there is no attachment ${id}`);
+    const opened = { ...found, gated: false };
+    this.store.set(id, opened);
+    return opened;
+  }
   async detach(id: string): Promise<void> {
     await this.before();
     if (!this.store.delete(id)) throw new PortwrightError("ATTACHMENT_UNKNOWN", `there is no attachment ${id}`);
@@ -232,6 +240,7 @@ export const attachRequest = {
   interface: "eth0",
   mac: "",
   addresses: ["10.0.0.2/24"],
+  state: "ready",
 } satisfies AttachRequest;
 
 export function attachment(request: AttachRequest): Attachment {
@@ -245,6 +254,7 @@ export function attachment(request: AttachRequest): Attachment {
     network: request.network,
     vlans: { mode: "trunk", tagged: VlanSet.parse("100,200-210"), native: 1 },
     ...NO_FEATURES,
+    gated: request.state === "gated",
     mac: request.mac || "02:00:00:00:00:01",
     mtu: 1500,
     mtuAsked: 0,

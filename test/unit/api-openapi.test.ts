@@ -26,6 +26,7 @@ const expected = {
     "GET /v1/attachments",
     "POST /v1/attachments",
     "POST /v1/attachments/gc",
+    "POST /v1/attachments/{id}/open",
     "DELETE /v1/attachments/{id}",
     "GET /v1/attachments/{id}",
     "GET /v1/events",

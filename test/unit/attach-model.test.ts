@@ -195,6 +195,7 @@ test("clients that are not CNI attach by network, with static addresses", async 
     interface: "net0",
     mac: "",
     addresses: ["10.0.0.2/24", "fd00::2/64"],
+    state: "ready" as const,
   };
   const attachment = await service.attach(request);
   t.like(attachment, { id: "vm-1/net0", state: "ready", network: "vlan100", origin: { kind: "api" } });

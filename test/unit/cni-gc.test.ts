@@ -37,7 +37,15 @@ test("what the runtime calls valid stays, the rest of the network goes, other ne
     for (const id of ["keep", "drop1", "drop2"]) await attach(fake, service, id);
     await attach(fake, service, "other", { name: "net2" });
     fake.addNetns("/ns/api");
-    const mine = { network: "vlan7", netns: "/ns/api", containerId: "api", interface: "eth0", mac: "", addresses: [] };
+    const mine = {
+      network: "vlan7",
+      netns: "/ns/api",
+      containerId: "api",
+      interface: "eth0",
+      mac: "",
+      addresses: [],
+      state: "ready",
+    } as const;
     await service.attach(mine);
     const reply = await gc(service, { [key]: [entry("keep"), entry("unknown")] });
     t.deepEqual([reply.exitCode, reply.stdout], [0, ""], reply.stdout);
@@ -164,7 +172,15 @@ test("people collect what is verifiably gone of every network, whoever attached 
   await attach(fake, service, "alive");
   await attach(fake, service, "gone", { name: "net2" });
   fake.addNetns("/ns/api");
-  const mine = { network: "vlan7", netns: "/ns/api", containerId: "api", interface: "eth0", mac: "", addresses: [] };
+  const mine = {
+    network: "vlan7",
+    netns: "/ns/api",
+    containerId: "api",
+    interface: "eth0",
+    mac: "",
+    addresses: [],
+    state: "ready",
+  } as const;
   await service.attach(mine);
   destroy(fake, "gone");
   destroy(fake, "api");

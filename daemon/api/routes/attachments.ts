@@ -17,7 +17,7 @@ import {
 import { errorSchema } from "../schemas/error.ts";
 import { type AttachmentView, attachmentView } from "../views.ts";
 
-type Source = Pick<Backend, "attach" | "detach" | "attachments" | "collect">;
+type Source = Pick<Backend, "attach" | "open" | "detach" | "attachments" | "collect">;
 
 export function attachRoutes(app: App, backend: Source, gate: Gate): void {
   app.post(
@@ -49,6 +49,23 @@ export function attachRoutes(app: App, backend: Source, gate: Gate): void {
       },
     },
     async () => gate.run(() => backend.collect()),
+  );
+
+  app.post(
+    "/v1/attachments/:id/open",
+    {
+      schema: {
+        summary: "Open the port of a gated attachment",
+        description:
+          "Answers when frames pass and the network has been told where the workload is. Of an open one: nothing happens.",
+        params: idParams,
+        response: { 200: attachmentSchema, default: errorSchema },
+      },
+    },
+    async (request, reply) => {
+      const form = answerForm(request);
+      return send(reply, form, attachmentView(await gate.run(() => backend.open(request.params.id))));
+    },
   );
 
   app.delete(

@@ -71,6 +71,12 @@ export const attachRequestSchema = {
       description: "static addresses with prefix length; none: layer 2 only",
     },
     device: deviceSchema,
+    state: {
+      type: "string",
+      enum: ["ready", "gated"],
+      default: "ready",
+      description: "gated: no frame passes, in or out, and nothing is learned, until the port is opened",
+    },
   },
 } as const;
 
@@ -123,7 +129,7 @@ export const attachmentSchema = {
         properties: { destination: { type: "string" }, prefixLength: { type: "integer" }, gateway: { type: "string" } },
       },
     },
-    state: { type: "string", enum: ["pending", "ready"] },
+    state: { type: "string", enum: ["pending", "ready", "gated"] },
     origin: { type: "string", enum: ["api", "cni"] },
     createdAt: { type: "string", description: "ISO 8601" },
   } satisfies Members<AttachmentView>,

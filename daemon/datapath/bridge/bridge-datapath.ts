@@ -87,6 +87,14 @@ export class BridgeDatapath implements Datapath {
     return this.#locks.run(ifindex, () => this.#removePort(ifindex));
   }
 
+  async forgetElsewhere(ifindex: number, mac: string): Promise<void> {
+    const links = await this.#namespace.links();
+    const bridge = links.find((link) => link.ifindex === ifindex)?.master ?? 0;
+    if (bridge === 0) return;
+    const others = links.filter((link) => link.master === bridge && link.ifindex !== ifindex);
+    await this.#fdb.forget(mac, new Set(others.map((link) => link.ifindex)));
+  }
+
   async counters(): Promise<readonly PortCounters[]> {
     const links = await this.#namespace.links();
     const ports = await this.#portsOf(links);
@@ -231,7 +239,7 @@ export class BridgeDatapath implements Datapath {
   }
 
   async #entriesOf(ifindex: number): Promise<readonly BridgeVlan[]> {
-    return (await this.#namespace.bridgeVlans()).filter((entry) => entry.ifindex === ifindex);
+    return await this.#namespace.bridgeVlans(ifindex);
   }
 }
 

@@ -1,4 +1,5 @@
 /** The addresses that bridges of ours know, as the kernel tells them (RTM_GETNEIGH, AF_BRIDGE). */
+import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { Link, Namespace, Neighbour } from "../../kernel/kernel.ts";
 import type { FdbCount, FdbEntry } from "../datapath.ts";
 import { switchOf } from "./bridge-port.ts";
@@ -10,9 +11,9 @@ const NUD_NOARP = 0x40;
 const NUD_PERMANENT = 0x80;
 
 export class BridgeFdb {
-  readonly #namespace: Pick<Namespace, "neighbours">;
+  readonly #namespace: Pick<Namespace, "neighbours" | "removeNeighbour">;
 
-  constructor(namespace: Pick<Namespace, "neighbours">) {
+  constructor(namespace: Pick<Namespace, "neighbours" | "removeNeighbour">) {
     this.#namespace = namespace;
   }
 
@@ -22,6 +23,23 @@ export class BridgeFdb {
     if (ports.size === 0) return [];
     return fdbEntries(await this.#namespace.neighbours(AF_BRIDGE), ports);
   }
+
+  /** What these ports have learned of an address. */
+  async forget(mac: string, ports: ReadonlySet<number>): Promise<void> {
+    const found = (await this.#namespace.neighbours(AF_BRIDGE)).filter(
+      (entry) => entry.mac === mac && ports.has(entry.ifindex) && isLearned(entry),
+    );
+    for (const entry of found) await this.#namespace.removeNeighbour(entry).catch(unlessGone);
+  }
+}
+
+function isLearned({ state, flags }: Neighbour): boolean {
+  return (flags & NTF_SELF) === 0 && (state & (NUD_NOARP | NUD_PERMANENT)) === 0;
+}
+
+/** It aged, or moved, a moment ago. */
+function unlessGone(error: unknown): void {
+  if (!isKernelError(error, "ENOENT")) throw error;
 }
 
 /** `ports`: switch id by interface index */

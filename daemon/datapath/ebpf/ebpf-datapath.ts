@@ -210,6 +210,12 @@ export class EbpfDatapath implements Datapath {
     ]);
   }
 
+  async forgetElsewhere(ifindex: number, mac: string): Promise<void> {
+    const port = this.#table.get(ifindex);
+    if (!port) return;
+    await this.#maps.sweepFdb({ portId: port.portId, elsewhere: true, switchId: port.config.switchId, mac });
+  }
+
   async counters(): Promise<readonly PortCounters[]> {
     const entries = [...this.#table.entries()];
     const [counts, vlans] = await Promise.all([
