@@ -6,6 +6,7 @@ export interface Command {
 }
 
 const READ_SOCKET = "/run/portwright/read.sock";
+const ATTACH_SOCKET = "/run/portwright/cni.sock";
 const ADMIN_SOCKET = "/run/portwright/admin.sock";
 
 export const commands: Readonly<Record<string, Command>> = {
@@ -28,6 +29,64 @@ connect them, and shows who reaches whom. Stays until Ctrl-C; then everything is
   --json          the daemon's own answer, for programs
 `,
     run: async (args) => await (await import("./status-command.ts")).statusCommand(args, READ_SOCKET),
+  },
+  ports: {
+    summary: "lists the ports of the switch and who has them",
+    help: `usage: portwright ports [--socket PATH] [--json]
+
+  --socket PATH   the daemon's reading socket   (${READ_SOCKET})
+  --json          the daemon's own answers, for programs
+`,
+    run: async (args) => await (await import("./ports-command.ts")).portsCommand(args, READ_SOCKET),
+  },
+  attach: {
+    summary: "gives a workload an interface in a network",
+    help: `usage: portwright attach --network NAME --netns PATH [options]        an interface in a namespace
+       portwright attach --network NAME --tap [--name NAME] [options]  a tap on this host, for a VM
+       portwright attach --network NAME --device NAME [options]        a link of this host that is there
+
+  --network NAME     a network of the intent: portwright status
+  --netns PATH       network namespace of the workload; NAME alone: /run/netns/NAME
+  --tap              a tap; with --netns it is in there, with a veth behind it
+  --device NAME      a link that somebody else made; detaching gives it back as it was
+  --name NAME        of the interface in the namespace (eth0), or of the tap on this host (derived)
+  --container ID     what the workload is called   (the namespace's, the tap's or the device's name)
+  --mac MAC          of the workload               (derived: always the same)
+  --address CIDR     static, in the namespace; may be given several times
+  --queues N         of the tap: more than 1 is multi-queue
+  --owner USER       who may open the tap besides root: name or number
+  --group GROUP      the same; with --owner, both are asked for
+  --socket PATH      the daemon's attach socket    (${ATTACH_SOCKET})
+  --json             the daemon's own answer, for programs
+
+Returns when frames flow. Exit code 0 if attached, 1 if not, 64 if the options do not fit together. Needs root.
+`,
+    run: async (args) => await (await import("./attach-command.ts")).attachCommand(args, ATTACH_SOCKET),
+  },
+  detach: {
+    summary: "takes the interface away again",
+    help: `usage: portwright detach [--socket PATH] ID...
+
+ID is CONTAINER/INTERFACE as "portwright ports" lists it, also of what a CNI runtime attached. Returns when it is gone.
+
+  --socket PATH   the daemon's attach socket   (${ATTACH_SOCKET})
+
+Exit code 0 if all are detached, 1 at the first that is not. Needs root.
+`,
+    run: async (args) => await (await import("./detach-command.ts")).detachCommand(args, ATTACH_SOCKET),
+  },
+  gc: {
+    summary: "removes what workloads that are gone have left",
+    help: `usage: portwright gc [--socket PATH] [--json]
+
+Removes attachments whose network namespace and port are both verifiably gone. What lives is not touched.
+
+  --socket PATH   the daemon's attach socket   (${ATTACH_SOCKET})
+  --json          the daemon's own answer, for programs
+
+Exit code 0 if nothing is left, 1 if something could not be removed yet. Needs root.
+`,
+    run: async (args) => await (await import("./gc-command.ts")).gcCommand(args, ATTACH_SOCKET),
   },
   plan: {
     summary: "shows what apply would do, and who would notice",

@@ -3,6 +3,7 @@ import { PortwrightError } from "../errors.ts";
 import { codeOf, messageOf } from "../thrown.ts";
 import { VERSION } from "../version.ts";
 import { commands } from "./commands.ts";
+import { UsageError } from "./usage-error.ts";
 
 const EX_USAGE = 64;
 
@@ -42,10 +43,14 @@ async function main(argv: readonly string[]): Promise<number> {
   return await command.run(rest);
 }
 
+function isUsage(error: unknown): boolean {
+  return error instanceof UsageError || codeOf(error)?.startsWith("ERR_PARSE_ARGS") === true;
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const text = error instanceof PortwrightError ? error.toString() : messageOf(error);
   process.stderr.write(`portwright: ${text}\n`);
-  process.exitCode = codeOf(error)?.startsWith("ERR_PARSE_ARGS") ? EX_USAGE : 1;
+  process.exitCode = isUsage(error) ? EX_USAGE : 1;
 }

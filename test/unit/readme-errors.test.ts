@@ -5,6 +5,7 @@ import test from "ava";
 import { countKernelWrites } from "../../daemon/api/metrics/kernel-writes.ts";
 import { createMetrics } from "../../daemon/api/metrics/registry.ts";
 import type { MetricSources } from "../../daemon/api/metrics/sources.ts";
+import { commands } from "../../daemon/cli/commands.ts";
 import { errorTable } from "../../daemon/errors.ts";
 import { HELP } from "../../daemon/settings.ts";
 
@@ -35,6 +36,11 @@ test("README's table of errors is the errors' own table, row by row", (t) => {
 
 test("README shows the daemon's help as it is", (t) => {
   t.true(readme.includes(`\`\`\`\n${HELP}\`\`\`\n`));
+});
+
+test("README shows the help of attach as it is, and names its companions", (t) => {
+  t.true(readme.includes(`\`\`\`\n${commands["attach"]?.help}\`\`\`\n`));
+  for (const name of ["ports", "detach", "gc"]) t.true(readme.includes(`portwright ${name}`), name);
 });
 
 test("README's catalogue names every metric, and no other", (t) => {
