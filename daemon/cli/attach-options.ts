@@ -23,6 +23,7 @@ const OPTIONS = {
   queues: { type: "string" },
   owner: { type: "string" },
   group: { type: "string" },
+  gated: { type: "boolean", default: false },
   socket: { type: "string" },
   json: { type: "boolean", default: false },
 } as const;
@@ -47,6 +48,7 @@ export function attachOptions(args: readonly string[], defaultSocket: string): A
   const wanted = onHost ? (name ?? device.name ?? "tap") : (name ?? "eth0");
   const request = {
     ...{ network, containerId: container, interface: wanted, mac, addresses },
+    state: values.gated ? ("gated" as const) : ("ready" as const),
     ...(netns === undefined ? {} : { netns }),
     ...(device.kind === "veth" ? {} : { device }),
   };

@@ -56,12 +56,23 @@ connect them, and shows who reaches whom. Stays until Ctrl-C; then everything is
   --queues N         of the tap: more than 1 is multi-queue
   --owner USER       who may open the tap besides root: name or number
   --group GROUP      the same; with --owner, both are asked for
+  --gated            no frame passes until "portwright open": for the target of a live migration
   --socket PATH      the daemon's attach socket    (${ATTACH_SOCKET})
   --json             the daemon's own answer, for programs
 
 Returns when frames flow. Exit code 0 if attached, 1 if not, 64 if the options do not fit together. Needs root.
 `,
     run: async (args) => await (await import("./attach-command.ts")).attachCommand(args, ATTACH_SOCKET),
+  },
+  open: {
+    summary: "opens a gated port and tells the network where the workload is now",
+    help: `usage: portwright open [--socket PATH] ID...
+
+  --socket PATH   the daemon's attach socket   (${ATTACH_SOCKET})
+
+Returns when frames pass. Exit code 0, also if it was open; 1 at the first that cannot be opened. Needs root.
+`,
+    run: async (args) => await (await import("./open-command.ts")).openCommand(args, ATTACH_SOCKET),
   },
   detach: {
     summary: "takes the interface away again",

@@ -44,7 +44,7 @@ export function attachmentTable(ports: readonly PortView[], attachments: readonl
 }
 
 function stateOf({ up, carrier, attached }: PortView, of: AttachmentView | undefined): string {
-  if (of?.state === "pending") return "pending";
+  if (of?.state === "pending" || of?.state === "gated") return of.state;
   if (!attached) return "no program";
   return !up ? "down" : carrier ? "up" : "no carrier";
 }

@@ -171,3 +171,26 @@ test("gc takes what a namespace that is gone has left, and nothing that lives", 
     "vm-tap/vm-tap",
   ]);
 });
+
+test("a gated tap is silent until it is opened; then the network is told of the VM once", async (t) => {
+  const h = await TestHost.start(t, { intent: INTENT });
+  const type = typed(h);
+  const attach = ["--network", "vlan100", "--tap", "--name", "vm1", "--mac", "02:00:00:00:aa:01"];
+  t.is((await type("attach", ...attach, "--gated")).code, 0);
+  t.regex((await type("ports")).stdout, /^vm1\/vm1 .* gated /m);
+  const guest = await openTap(t, h.host.path, "vm1");
+  const wire = await tap(t, h.wire, "nic0");
+  guest.send(frame({ dst: BROADCAST, src: "02:00:00:00:aa:01", payload: text("too early") }));
+  t.is((await type("open", "vm1/vm1")).stdout, "opened vm1/vm1, MAC 02:00:00:00:aa:01\n");
+  guest.send(frame({ dst: BROADCAST, src: "02:00:00:00:aa:01", payload: text("now") }));
+  const seen = (what: string) => wire.frames.filter(({ data }) => Buffer.from(data).includes(what)).length;
+  await until(() => seen("now") === 1);
+  t.is(seen("too early"), 0);
+  const own = Buffer.from([2, 0, 0, 0, 0xaa, 1]);
+  const told = wire.frames.filter(({ data }) => Buffer.from(data).subarray(6, 12).equals(own));
+  t.deepEqual(
+    told.map(({ data }) => Buffer.from(data).readUInt16BE(12)),
+    [0x8035, 0x88b5],
+    "one RARP, and the VM's own frame",
+  );
+});

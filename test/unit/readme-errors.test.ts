@@ -40,7 +40,7 @@ test("README shows the daemon's help as it is", (t) => {
 
 test("README shows the help of attach as it is, and names its companions", (t) => {
   t.true(readme.includes(`\`\`\`\n${commands["attach"]?.help}\`\`\`\n`));
-  for (const name of ["ports", "detach", "gc"]) t.true(readme.includes(`portwright ${name}`), name);
+  for (const name of ["ports", "open", "detach", "gc"]) t.true(readme.includes(`portwright ${name}`), name);
 });
 
 test("README's catalogue names every metric, and no other", (t) => {
