@@ -1,5 +1,5 @@
 // The installed service as a real systemd starts it: ready when it says so, inside its sandbox, for the right callers.
-import { Machine, missingForMachine, SOCKETS } from "../support/systemd-machine.ts";
+import { Machine, missingForMachine, NETWORK, SOCKETS } from "../support/systemd-machine.ts";
 import { needs } from "../support/needs.ts";
 
 const onMachine = needs(missingForMachine() === "", missingForMachine(), "serial");
@@ -83,4 +83,19 @@ onMachine("in its sandbox the daemon switches between workloads that the plugin 
     [],
     "nothing to complain of, and every line is at its own level",
   );
+});
+
+onMachine("in its sandbox the daemon makes taps, on the host and in a namespace, and takes them away", async (t) => {
+  const m = await Machine.boot(t);
+  await m.enable(NETWORK);
+  await m.output("ip", ["netns", "add", "pod"]);
+  const tap = ["--network", "vlan100", "--tap", "--owner", "daemon"];
+  await m.output("portwright", ["attach", ...tap, "--name", "vm1"]);
+  await m.output("portwright", ["attach", ...tap, "--netns", "pod", "--name", "vm2"]);
+  t.regex(await m.output("ip", ["-d", "link", "show", "vm1"]), /tun type tap .* persist on user daemon/);
+  t.regex(await m.output("ip", ["-n", "pod", "-d", "link", "show", "vm2"]), /tun type tap .* persist on user daemon/);
+  await m.systemctl("restart", "portwrightd");
+  await m.output("portwright", ["detach", "vm1/vm1", "pod/vm2"]);
+  t.not((await m.run("ip", ["link", "show", "vm1"])).ended, 0);
+  t.regex(await m.output("ip", ["-n", "pod", "-brief", "link"]), /^lo [^\n]*\n$/);
 });
