@@ -30,6 +30,8 @@
         "native/addon/link_data.cc",
         "native/addon/link_delete.cc",
         "native/addon/link_js.cc",
+        "native/addon/masquerade.cc",
+        "native/addon/masquerade_js.cc",
         "native/addon/namespace.cc",
         "native/addon/neighbour.cc",
         "native/addon/netlink.cc",

@@ -12,6 +12,7 @@ import type { CniReply, CniRequest } from "./attach/cni-request.ts";
 import { DeleteQueue } from "./attach/delete-queue.ts";
 import { currentEpoch } from "./attach/epoch.ts";
 import { RecordFiles } from "./state/record-files.ts";
+import { Masquerade } from "./attach/masquerade.ts";
 import { ContainerEnds } from "./attach/workload-ends.ts";
 import { Records } from "./attach/records.ts";
 import type { Datapath } from "./datapath/datapath.ts";
@@ -50,6 +51,7 @@ export class Daemon implements Backend {
   readonly #locks: readonly DirectoryLock[];
   readonly #reconciler: Reconciler;
   readonly #attach: AttachService;
+  readonly #masquerade: Masquerade;
   readonly #prober: Prober;
   readonly #watch: HostWatch;
   readonly #metrics: Metrics;
@@ -165,6 +167,7 @@ export class Daemon implements Backend {
     });
     this.#dhcp = new HostDhcp(settings, handle, log, () => this.#watch.ask("lease"));
     this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
+    this.#masquerade = new Masquerade({ namespace, log });
     this.#attach = new AttachService({
       portMaker: new WorkloadPorts({
         namespace,
@@ -175,6 +178,7 @@ export class Daemon implements Backend {
       }),
       records,
       deleteQueue: new DeleteQueue(join(settings.stateDirectory, "deletes")),
+      masquerade: this.#masquerade,
       kernel,
       host: { handle, link: (ref) => namespace.link(ref) },
       intent: () => this.#reconciler.intent,
@@ -206,7 +210,9 @@ export class Daemon implements Backend {
 
   async #begin(found: FoundIntent): Promise<void> {
     for (const attachment of this.#attach.list()) {
-      if (attachment.state === "ready") this.#reconciler.register(attachment);
+      if (attachment.state !== "ready") continue;
+      this.#reconciler.register(attachment);
+      this.#masquerade.expect(attachment);
     }
     await this.#watch.start();
     await this.#control.start(found);
@@ -356,6 +362,7 @@ export class Daemon implements Backend {
   }
 
   async #afterRound(): Promise<void> {
+    await this.#masquerade.compare();
     const links = await this.#namespace.links();
     this.#dhcp.follow(this.#reconciler.intent, links);
     const contexts = this.#reconciler.last?.compiled.contexts ?? new Map();

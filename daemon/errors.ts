@@ -90,6 +90,11 @@ export const errorTable = {
     cni: 106,
     help: "Give the workload an address of the subnet that the interface is in, or set forceAddress if nobody needs the other one.",
   },
+  MASQUERADE_UNSUPPORTED: {
+    status: 409,
+    cni: 103,
+    help: "Leave out ipMasq, or use a kernel with nf_tables, nft_chain_nat and nft_masq.",
+  },
   INTERFACE_EXISTS: { status: 409, cni: 101, help: "Use another interface name, or remove the interface." },
   ATTACHMENT_EXISTS: { status: 409, cni: 101, help: "Detach it first." },
   ATTACHMENT_UNKNOWN: { status: 404, cni: 3, help: "List attachments with GET /v1/attachments." },

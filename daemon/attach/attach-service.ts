@@ -19,6 +19,7 @@ import { type Addresses, Ipam } from "./ipam.ts";
 import { KeyedLock } from "../async/keyed-lock.ts";
 import { Limiter } from "../async/limiter.ts";
 import type { NetworkHealth } from "./network-verbs.ts";
+import type { Masquerade } from "./masquerade.ts";
 import { openAttachment } from "./opening.ts";
 import type { PortMaker } from "./port-maker.ts";
 import type { AttachmentRecord, Records } from "./records.ts";
@@ -28,6 +29,7 @@ export interface AttachServiceOptions {
   readonly portMaker: PortMaker;
   readonly records: Records;
   readonly deleteQueue: DeleteQueue;
+  readonly masquerade: Pick<Masquerade, "add" | "remove" | "verify">;
   readonly kernel: Pick<Kernel, "openNetns" | "enter">;
   /** the managed namespace: nobody is attached into it, and its bridges' MACs go into CNI results */
   readonly host: { readonly handle: Pick<NetnsHandle, "device" | "inode">; link(ref: LinkRef): Promise<Link | null> };

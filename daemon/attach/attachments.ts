@@ -17,6 +17,7 @@ import {
 } from "./container.ts";
 import { type Addressed, type Routing, withGateways } from "./gateways.ts";
 import type { HostInterface, MadePort, PortMaker, PortOptions } from "./port-maker.ts";
+import type { Masquerade } from "./masquerade.ts";
 import type { AttachmentRecord, CniCall, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
 
@@ -61,6 +62,7 @@ export interface Made {
 export interface AttachmentsOptions {
   readonly portMaker: PortMaker;
   readonly records: Records;
+  readonly masquerade: Pick<Masquerade, "add" | "remove" | "verify">;
   readonly kernel: Pick<Kernel, "enter">;
   /** of the managed namespace: tells the bridge's MAC for CNI results */
   readonly host: { link(ref: LinkRef): Promise<Link | null> } | null;
@@ -101,6 +103,7 @@ export class Attachments {
       if (spec.addressing !== null) {
         const source = spec.addressing;
         undo.push(() => source.release());
+        undo.push(() => this.#options.masquerade.remove(id));
         const given = withGateways(await source.obtain(), spec.routing);
         ({ addressing } = given);
         reached = withAddressing(reached, addressing, given.gateways);
@@ -108,12 +111,14 @@ export class Attachments {
         if (container === undefined) throw new TypeError(`${id} has no interface that addresses could be set on`);
         const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac, kind: "veth" } as const;
         // Both come to an end, also when one fails: undoing must not overtake what is still being done.
-        const [configured, routed] = await Promise.allSettled([
+        const [configured, routed, masqueraded] = await Promise.allSettled([
           configureContainer(container, side, addressing, spec.dad),
           this.#route(reached.attachment, spec.routing),
+          this.#masquerade(reached.attachment),
         ]);
         if (configured.status === "rejected") throw configured.reason;
         if (routed.status === "rejected") throw routed.reason;
+        if (masqueraded.status === "rejected") throw masqueraded.reason;
         gateway = routed.value;
         if (!spec.port.gated) announced = this.#announce(container, side, addressing);
       }
@@ -142,6 +147,7 @@ export class Attachments {
     records.markPending(record);
     // Of an earlier epoch nothing is left in the kernel, and its index may be a stranger's by now.
     if (record.epoch === epoch) await portMaker.unmake(attachment);
+    await this.#options.masquerade.remove(attachment.id);
     try {
       await release?.();
     } catch (error) {
@@ -167,6 +173,7 @@ export class Attachments {
     try {
       const differences = await Promise.all([
         portMaker.verify(attachment),
+        attachment.masquerade ? this.#options.masquerade.verify(attachment) : [],
         checkContainer(container, side, attachment.routes, prevResult, attachment.netnsPath),
       ]);
       return differences.flat();
@@ -224,6 +231,10 @@ export class Attachments {
 
   async #route(attachment: Attachment, { forceAddress }: Routing): Promise<HostInterface | null> {
     return attachment.gateways.length === 0 ? null : await this.#options.portMaker.route(attachment, forceAddress);
+  }
+
+  async #masquerade(attachment: Attachment): Promise<void> {
+    if (attachment.masquerade) await this.#options.masquerade.add(attachment);
   }
 
   /** Nobody fails for want of an announcement: neighbours find out by themselves, later. */

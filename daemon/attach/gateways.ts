@@ -28,11 +28,12 @@ export function parseRouting(conf: Fields): Routing {
 
 /** ipMasq; only nftables, never iptables, which the stock plugin takes by default. */
 export function parseMasquerade(conf: Fields): boolean {
+  if (conf.boolean("ipMasq") !== true) return false;
   const backend = conf.string("ipMasqBackend") ?? "";
   if (backend === "iptables")
     throw new PortwrightError("CNI_UNSUPPORTED_FIELD", "ipMasqBackend iptables is not supported: it is nftables");
   if (backend !== "" && backend !== "nftables") throw conf.refuse("ipMasqBackend", 'must be "nftables"', backend);
-  return conf.boolean("ipMasq") ?? false;
+  return true;
 }
 
 /** What the container gets, and the addresses that the host has to have for it. */

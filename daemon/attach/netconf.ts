@@ -1,6 +1,6 @@
 /**
  * The network configuration: a superset of the stock bridge plugin's. Keys that nobody here knows are passed over, as
- * the spec demands; options that are known and not carried out are refused, never ignored.
+ * the spec demands; what cannot be carried out is refused, never ignored.
  */
 import { PortwrightError } from "../errors.ts";
 import { NO_FEATURES } from "../model/attachment.ts";
@@ -12,7 +12,7 @@ import { isObject, type JsonObject } from "../safe-json.ts";
 import { parsePrevious, type PreviousResult } from "./chain.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
-import { parseRouting, type Routing } from "./gateways.ts";
+import { parseMasquerade, parseRouting, type Routing } from "./gateways.ts";
 import { parseNetconfDevice, refuseIpam } from "./netconf-device.ts";
 import { parseFeatures, preserveDefaultVlan } from "./netconf-features.ts";
 import type { PortOptions } from "./port-maker.ts";
@@ -35,9 +35,6 @@ export interface NetConf {
   /** for the log: accepted, but without effect */
   readonly notes: readonly string[];
 }
-
-/** Known options that are refused when set to true. */
-const UNSUPPORTED = ["ipMasq"] as const;
 
 const BRIDGE_SUFFIX = bridgeName("");
 
@@ -65,9 +62,6 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
   const conf = new Fields(raw, "", "CNI_CONFIG");
   const name = parseName(conf);
   const port = parsePort(conf, name, parseArgs(cniArgs).mac, intent);
-  for (const key of UNSUPPORTED) {
-    if (conf.boolean(key) === true) throw new PortwrightError("CNI_UNSUPPORTED_FIELD", `${key} is not supported`);
-  }
   const notes = conf.boolean("promiscMode")
     ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
     : [];
@@ -85,7 +79,8 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
   return {
     cniVersion,
     name,
-    port: { ...port, device },
+    // There is nothing to masquerade on layer 2.
+    port: { ...port, device, masquerade: parseMasquerade(conf) && ipamType !== "" },
     routing,
     ipamType,
     dad: conf.boolean("enabledad") ?? false,

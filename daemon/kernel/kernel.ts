@@ -167,6 +167,13 @@ export interface BridgeVlanStats extends Pick<LinkStats, "rxPackets" | "rxBytes"
   readonly vid: number;
 }
 
+/** What `source` sends to `first` to `last` leaves with an address of the host. All of one family. */
+export interface MasqueradeRange {
+  readonly source: string;
+  readonly first: string;
+  readonly last: string;
+}
+
 export type NetlinkEvent =
   | { readonly type: "link"; readonly link: Link }
   | { readonly type: "link-gone"; readonly ifindex: number; readonly name: string }
@@ -334,6 +341,13 @@ export interface Namespace {
     ifindex: number,
     ranges: readonly { readonly first: number; readonly last: number }[],
   ): Promise<void>;
+
+  /** what is in our nftables table; null: the table is not there, or somebody has changed it */
+  masquerade(): Promise<readonly MasqueradeRange[] | null>;
+  /** the whole table anew, in one transaction; without ranges it goes */
+  replaceMasquerade(ranges: readonly MasqueradeRange[]): Promise<void>;
+  /** all or nothing; ENOENT: the table, or what shall go, is not there */
+  changeMasquerade(add: readonly MasqueradeRange[], remove: readonly MasqueradeRange[]): Promise<void>;
 
   /** /proc/sys/<path> as this namespace's thread sees it; for keys under net/ only */
   writeSysctl(path: string, value: string): Promise<void>;

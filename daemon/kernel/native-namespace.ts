@@ -9,6 +9,7 @@ import type {
   LinkCreate,
   LinkRef,
   LinkSettings,
+  MasqueradeRange,
   Namespace,
   Neighbour,
   NetlinkEvent,
@@ -48,6 +49,9 @@ export interface NamespaceAddon {
   bridgeVlanStats(ns: Ns): Promise<BridgeVlanStats[]>;
   setBridgeVlans(ns: Ns, ifindex: number, vlans: Vlans): Promise<void>;
   removeBridgeVlans(ns: Ns, ifindex: number, ranges: Vlans): Promise<void>;
+  masquerade(ns: Ns): Promise<MasqueradeRange[] | null>;
+  replaceMasquerade(ns: Ns, ranges: readonly MasqueradeRange[]): Promise<void>;
+  changeMasquerade(ns: Ns, add: readonly MasqueradeRange[], remove: readonly MasqueradeRange[]): Promise<void>;
   writeSysctl(ns: Ns, path: string, value: string): Promise<void>;
   readSysctl(ns: Ns, path: string): Promise<string>;
   receive(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
@@ -140,6 +144,18 @@ export class NativeNamespace implements Namespace {
 
   removeBridgeVlans(ifindex: number, ranges: readonly { first: number; last: number }[]): Promise<void> {
     return native(() => this.#addon.removeBridgeVlans(this.#ns, ifindex, ranges));
+  }
+
+  masquerade(): Promise<readonly MasqueradeRange[] | null> {
+    return native(() => this.#addon.masquerade(this.#ns));
+  }
+
+  replaceMasquerade(ranges: readonly MasqueradeRange[]): Promise<void> {
+    return native(() => this.#addon.replaceMasquerade(this.#ns, ranges));
+  }
+
+  changeMasquerade(add: readonly MasqueradeRange[], remove: readonly MasqueradeRange[]): Promise<void> {
+    return native(() => this.#addon.changeMasquerade(this.#ns, add, remove));
   }
 
   writeSysctl(path: string, value: string): Promise<void> {

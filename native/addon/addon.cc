@@ -26,6 +26,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitBridgeVlans(env, exports);
   pw::InitBridgeStats(env, exports);
   pw::InitEvents(env, exports);
+  pw::InitMasquerade(env, exports);
   pw::InitSysctl(env, exports);
   pw::InitPacket(env, exports);
   pw::InitReceive(env, exports);

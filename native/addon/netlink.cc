@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink.h"
 
-#include <linux/netlink.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace pw {
 
@@ -17,6 +18,8 @@ constexpr size_t kMessageSize = 16 * 1024;
 // The kernel fills at most 32 KiB a datagram of a dump (netlink_recvmsg, max_recvmsg_len); one answer may be larger.
 constexpr size_t kReceiveSize = 128 * 1024;
 constexpr int kDumpAttempts = 20;
+// Types of rtnetlink are below: their second byte is nfnetlink's number of a subsystem.
+constexpr uint16_t kFirstNfnetlinkType = 1 << 8;
 
 #ifndef NETLINK_GET_STRICT_CHK
 #define NETLINK_GET_STRICT_CHK 12
@@ -97,11 +100,13 @@ void* Message::Raw(size_t length) {
   return buffer_.data() + end;
 }
 
-NetlinkSocket::NetlinkSocket(std::atomic<uint64_t>* writes) : writes_(writes), buffer_(new char[kReceiveSize]) {
-  socket_ = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-  if (!socket_) throw KernelError(errno, "socket", "NETLINK_ROUTE");
+NetlinkSocket::NetlinkSocket(std::atomic<uint64_t>* writes, int protocol)
+    : writes_(writes), buffer_(new char[kReceiveSize]) {
+  const char* name = protocol == NETLINK_ROUTE ? "NETLINK_ROUTE" : "NETLINK_NETFILTER";
+  socket_ = mnl_socket_open2(protocol, SOCK_CLOEXEC);
+  if (!socket_) throw KernelError(errno, "socket", name);
   try {
-    if (mnl_socket_bind(socket_, 0, MNL_SOCKET_AUTOPID) < 0) throw KernelError(errno, "bind", "NETLINK_ROUTE");
+    if (mnl_socket_bind(socket_, 0, MNL_SOCKET_AUTOPID) < 0) throw KernelError(errno, "bind", name);
     SetOption(socket_, NETLINK_EXT_ACK, true);
     SetOption(socket_, NETLINK_CAP_ACK, true);
     SetOption(socket_, NETLINK_GET_STRICT_CHK, false);  // since 4.20
@@ -151,19 +156,14 @@ bool NetlinkSocket::Exchange(Message& message, const OnMessage& on) {
   nlmsghdr* request = message.header();
   const std::string op = OpName(request->nlmsg_type);
   request->nlmsg_seq = ++sequence_;
-  // rtnetlink message types come in fours: NEW, DEL, GET, SET.
-  if ((request->nlmsg_type & 3) != (RTM_GETLINK & 3)) writes_->fetch_add(1, std::memory_order_relaxed);
-  if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) throw KernelError(errno, op, message.object());
+  // rtnetlink message types come in fours: NEW, DEL, GET, SET. What changes nfnetlink goes by Transaction().
+  bool reads = request->nlmsg_type >= kFirstNfnetlinkType || (request->nlmsg_type & 3) == (RTM_GETLINK & 3);
+  if (!reads) writes_->fetch_add(1, std::memory_order_relaxed);
+  Send(request, request->nlmsg_len, op, message.object());
 
   bool torn = false;
   for (;;) {
-    ssize_t received = mnl_socket_recvfrom(socket_, buffer_.get(), kReceiveSize);
-    if (received < 0) {
-      if (errno == EINTR) continue;
-      int err = errno == EAGAIN ? ETIMEDOUT : errno;
-      throw KernelError(err, op, message.object(), "no answer from the kernel");
-    }
-    int left = static_cast<int>(received);
+    int left = static_cast<int>(Receive(op, message.object()));
     for (auto* nlh = reinterpret_cast<const nlmsghdr*>(buffer_.get()); mnl_nlmsg_ok(nlh, left);
          nlh = mnl_nlmsg_next(nlh, &left)) {
       if (nlh->nlmsg_seq != sequence_) continue;  // what an earlier, failed request left behind
@@ -187,7 +187,57 @@ bool NetlinkSocket::Exchange(Message& message, const OnMessage& on) {
   }
 }
 
+void NetlinkSocket::Transaction(std::vector<char>& messages, const std::string& object) {
+  writes_->fetch_add(1, std::memory_order_relaxed);
+  const uint32_t first = sequence_ + 1;
+  nlmsghdr* acked = nullptr;
+  int left = static_cast<int>(messages.size());
+  for (auto* nlh = reinterpret_cast<nlmsghdr*>(messages.data()); mnl_nlmsg_ok(nlh, left);
+       nlh = mnl_nlmsg_next(nlh, &left)) {
+    nlh->nlmsg_seq = ++sequence_;
+    if (nlh->nlmsg_type != NFNL_MSG_BATCH_BEGIN && nlh->nlmsg_type != NFNL_MSG_BATCH_END) acked = nlh;
+  }
+  if (!acked) return;
+  // Kernels before 6.10 answer no BATCH_END: the last message before it is the one whose answer is waited for.
+  acked->nlmsg_flags |= NLM_F_ACK;
+  // All of it is one datagram.
+  int size = static_cast<int>(messages.size()) + 64 * 1024;
+  setsockopt(mnl_socket_get_fd(socket_), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+  Send(messages.data(), messages.size(), "nftables", object);
+
+  // The kernel looks at all messages and answers when it is done with the last one, in order (nfnl_err_deliver); what
+  // concerns the whole is answered to the first.
+  std::optional<KernelError> error;
+  for (;;) {
+    left = static_cast<int>(Receive("nftables", object));
+    for (auto* nlh = reinterpret_cast<const nlmsghdr*>(buffer_.get()); mnl_nlmsg_ok(nlh, left);
+         nlh = mnl_nlmsg_next(nlh, &left)) {
+      if (nlh->nlmsg_seq < first || nlh->nlmsg_type != NLMSG_ERROR) continue;
+      if (mnl_nlmsg_get_payload_len(nlh) < sizeof(nlmsgerr)) throw KernelError(EBADMSG, "nftables", object);
+      int err = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(nlh))->error;
+      if (err != 0 && !error) error.emplace(err, "nftables", object, ExtendedAck(nlh, sizeof(nlmsgerr)));
+      if (nlh->nlmsg_seq != acked->nlmsg_seq && nlh->nlmsg_seq != first) continue;
+      if (error) throw *error;
+      return;
+    }
+  }
+}
+
+void NetlinkSocket::Send(const void* data, size_t length, const std::string& op, const std::string& object) {
+  if (mnl_socket_sendto(socket_, data, length) < 0) throw KernelError(errno, op, object);
+}
+
+size_t NetlinkSocket::Receive(const std::string& op, const std::string& object) {
+  for (;;) {
+    ssize_t received = mnl_socket_recvfrom(socket_, buffer_.get(), kReceiveSize);
+    if (received >= 0) return static_cast<size_t>(received);
+    if (errno == EINTR) continue;
+    throw KernelError(errno == EAGAIN ? ETIMEDOUT : errno, op, object, "no answer from the kernel");
+  }
+}
+
 std::string OpName(uint16_t type) {
+  if (type >= kFirstNfnetlinkType) return "nftables";
   static constexpr const char* kVerbs[] = {"NEW", "DEL", "GET", "SET"};
   static constexpr const char* kObjects[] = {"LINK", "ADDR", "ROUTE", "NEIGH"};
   unsigned index = type - RTM_BASE;

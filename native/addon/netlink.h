@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to rtnetlink over libmnl: building messages without overflow, waiting for the answer, reading the extended
-// ack, repeating dumps that the kernel says were torn. One socket belongs to one thread.
+// Requests to rtnetlink and nfnetlink over libmnl: building messages without overflow, waiting for the answer, reading
+// the extended ack, repeating dumps that the kernel says were torn. One socket belongs to one thread.
 #pragma once
 
 #include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include <atomic>
 #include <cstdint>
@@ -52,7 +53,7 @@ class NetlinkSocket {
   using OnMessage = std::function<void(const nlmsghdr*)>;
 
   // Opened in the network namespace of the calling thread. `writes` counts requests that are not RTM_GET*.
-  explicit NetlinkSocket(std::atomic<uint64_t>* writes);
+  explicit NetlinkSocket(std::atomic<uint64_t>* writes, int protocol = NETLINK_ROUTE);
   ~NetlinkSocket();
   NetlinkSocket(const NetlinkSocket&) = delete;
   NetlinkSocket& operator=(const NetlinkSocket&) = delete;
@@ -61,9 +62,14 @@ class NetlinkSocket {
   void Request(Message& message, const OnMessage& on = {});
   // Sends as a dump, again while the kernel calls it torn (NLM_F_DUMP_INTR), and hands a whole one to `on`.
   void Dump(Message& message, const OnMessage& on);
+  // nfnetlink: messages between NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, all of which are done or none. The error
+  // is that of the first message that has one.
+  void Transaction(std::vector<char>& messages, const std::string& object);
 
  private:
   bool Exchange(Message& message, const OnMessage& on);  // false: the dump was interrupted
+  void Send(const void* data, size_t length, const std::string& op, const std::string& object);
+  size_t Receive(const std::string& op, const std::string& object);
 
   mnl_socket* socket_;
   std::atomic<uint64_t>* writes_;
@@ -109,7 +115,7 @@ class Attributes {
   const char* end_;
 };
 
-// "RTM_NEWLINK" and friends.
+// "RTM_NEWLINK" and friends; "nftables"
 std::string OpName(uint16_t type);
 
 }  // namespace pw

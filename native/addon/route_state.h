@@ -81,6 +81,7 @@ void InitNeighbours(Napi::Env env, Napi::Object exports);
 void InitBridgeVlans(Napi::Env env, Napi::Object exports);
 void InitBridgeStats(Napi::Env env, Napi::Object exports);
 void InitEvents(Napi::Env env, Napi::Object exports);
+void InitMasquerade(Napi::Env env, Napi::Object exports);
 void InitSysctl(Napi::Env env, Napi::Object exports);
 void InitReceive(Napi::Env env, Napi::Object exports);
 

@@ -55,6 +55,8 @@ export class FakeHost {
   readonly events: string[] = [];
   readonly ipamCalls: string[] = [];
   readonly verifyResult: string[] = [];
+  /** attachments */
+  readonly masqueraded = new Set<string>();
   /** what the host was asked to be the gateway of */
   readonly routed: { gateways: Attachment["gateways"]; forceAddress: boolean }[] = [];
   readonly opened: string[] = [];
@@ -217,6 +219,14 @@ export class FakeHost {
       portMaker: this.portMaker,
       records: new Records(new Files(join(this.stateDir, "attachments")), log),
       deleteQueue: new DeleteQueue(join(this.stateDir, "deletes")),
+      masquerade: {
+        add: async ({ id }) => {
+          await this.onStep("masquerade");
+          this.masqueraded.add(id);
+        },
+        remove: async (id) => void this.masqueraded.delete(id),
+        verify: async ({ id }) => (this.masqueraded.has(id) ? [] : [`${id} is not masqueraded`]),
+      },
       kernel: this.kernel,
       host: { handle: { device: 4n, inode: 1n }, link: async (ref) => this.#link(ref) },
       intent: () => ({ networks: this.networks }),

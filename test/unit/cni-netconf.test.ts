@@ -71,14 +71,7 @@ test("bad VLANs are refused by name", (t) => {
   );
 });
 
-test("options that are not carried out are refused when set, and only then", (t) => {
-  for (const key of ["ipMasq"]) {
-    t.is(
-      code(t, () => parse({ [key]: true })),
-      `2 ${key} is not supported`,
-    );
-    t.notThrows(() => parse({ [key]: false }), key);
-  }
+test("options reach the port, and what nobody knows is passed over", (t) => {
   t.is(parse({ promiscMode: true }).notes.length, 1);
   t.is(parse({ portIsolation: true }).port.isolated, true);
   t.like(parse({}).port, { hairpin: false, spoofCheck: false, gated: false });
