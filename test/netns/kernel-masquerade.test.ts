@@ -30,11 +30,11 @@ test("what was put in is read back, of both families; without ranges the table g
 
 test("a change is whole or none", async (t) => {
   const ns = await namespace(t, "change");
-  await t.throwsAsync(ns.changeMasquerade(ranges("10.1.0.9"), []), { message: /ENOENT/ });
+  await t.throwsAsync(ns.changeMasquerade(ranges("10.1.0.9"), []), { code: "ENOENT" });
   await ns.replaceMasquerade(ranges("10.1.0.9"));
   await ns.changeMasquerade(ranges("10.1.0.10", "fd00::9"), ranges("10.1.0.9"));
   t.deepEqual(sorted(await ns.masquerade()), sorted(ranges("10.1.0.10", "fd00::9")));
-  await t.throwsAsync(ns.changeMasquerade(ranges("10.9.0.1"), ranges("10.8.0.1")), { message: /ENOENT/ });
+  await t.throwsAsync(ns.changeMasquerade(ranges("10.9.0.1"), ranges("10.8.0.1")), { code: "ENOENT" });
   t.deepEqual(sorted(await ns.masquerade()), sorted(ranges("10.1.0.10", "fd00::9")));
   const wider = masqueradeRanges([{ address: "10.1.0.10", prefixLength: 16 }]);
   await ns.changeMasquerade(wider, ranges("10.1.0.10"));
