@@ -15,6 +15,7 @@ import { RecordFiles } from "./state/record-files.ts";
 import { Masquerade } from "./attach/masquerade.ts";
 import { ContainerEnds } from "./attach/workload-ends.ts";
 import { Records } from "./attach/records.ts";
+import { ConditionNews } from "./condition-news.ts";
 import type { Datapath } from "./datapath/datapath.ts";
 import { type DirectoryLock, lockOrRefuse } from "./directory-lock.ts";
 import { askFeatures, type KernelFeatures } from "./kernel/features.ts";
@@ -58,12 +59,15 @@ export class Daemon implements Backend {
   readonly #control: IntentControl;
   readonly #upkeep: Upkeep;
   readonly #dhcp: HostDhcp;
+  readonly #news = new ConditionNews((condition) => {
+    this.#log.warn(condition, "condition");
+    this.#emit({ type: "condition", time: now(), ...condition });
+  });
   readonly #listeners = new Set<(event: PortwrightEvent) => void>();
   readonly #startedAt = new Date().toISOString();
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
   #observing: Promise<Observed> | null = null;
-  #conditions: readonly Condition[] = [];
 
   /** Resolves when the host is as wanted and attach requests can be taken. */
   static async start(settings: Settings, kernel: Kernel, log: Log): Promise<Daemon> {
@@ -143,7 +147,7 @@ export class Daemon implements Backend {
       datapath,
       log,
       meters,
-      onConditions: () => this.#tellConditions(this.#allConditions()),
+      onConditions: () => this.#news.follow(this.#allConditions()),
     });
     this.#prober = new Prober({
       openSocket: (options, onFrames) => namespace.openPacketSocket(options, onFrames),
@@ -188,7 +192,7 @@ export class Daemon implements Backend {
       onEvent: (type, attachment) => {
         this.#emit({ type, time: now(), attachment });
         // What was wrong with it is over: say so now, not at the next look.
-        if (this.#conditions.some(({ object }) => object === `Attachment/${attachment.id}`)) this.#watch.ask(type);
+        if (this.#news.concern(`Attachment/${attachment.id}`)) this.#watch.ask(type);
       },
       onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
     });
@@ -201,7 +205,7 @@ export class Daemon implements Backend {
       epoch: currentEpoch(handle),
       log,
       onRollback: (cause) => meters.countRollback(cause),
-      onConditions: () => this.#tellConditions(this.#allConditions()),
+      onConditions: () => this.#news.follow(this.#allConditions()),
     });
     datapath.onEvents((events) => {
       for (const event of events) this.#emit({ type: "fdb", time: now(), event });
@@ -380,23 +384,9 @@ export class Daemon implements Backend {
     await this.#dhcp.close();
   }
 
-  #tellConditions(conditions: readonly Condition[]): void {
-    const known = new Set(this.#conditions.map(keyOf));
-    for (const condition of conditions) {
-      if (known.has(keyOf(condition))) continue;
-      this.#log.warn(condition, "condition");
-      this.#emit({ type: "condition", time: now(), ...condition });
-    }
-    this.#conditions = conditions;
-  }
-
   #emit(event: PortwrightEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-function keyOf({ code, object, message }: Condition): string {
-  return `${code} ${object} ${message}`;
 }
 
 function now(): string {

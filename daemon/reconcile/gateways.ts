@@ -50,11 +50,12 @@ export async function serveGateways(
   if (fault !== null) throw new PortwrightError("GATEWAY_REFUSED", `the gateway's interface ${names.device} ${fault}`);
 
   const bridge = bridgeName(context.clusterNetwork);
-  const links = await present(namespace, [bridge, names.port, names.device]);
+  const isBridged = context.datapath === "bridge";
+  const links = await present(namespace, [...(isBridged ? [bridge] : []), names.port, names.device]);
   const device = links.find(({ name }) => name === names.device);
   const [addresses, ports] = await Promise.all([
     device === undefined ? [] : namespace.addresses(device.ifindex),
-    Promise.all(links.map(({ ifindex }) => host.datapath.inspect(ifindex))),
+    Promise.all(links.filter((link) => link !== device).map(({ ifindex }) => host.datapath.inspect(ifindex))),
   ]);
   const { part, bridgePort } = wanted(workload, vlan, context, links, host);
   for (const gateway of workload.gateways) refuseOthers(gateway, part, workload.id);
@@ -71,7 +72,7 @@ export async function serveGateways(
     throw new PortwrightError("GATEWAY_REFUSED", message);
   }
 
-  const own = compiled.target.links.get(bridge);
+  const own = isBridged ? compiled.target.links.get(bridge) : undefined;
   const target: Target = {
     links: new Map([...part.links, ...(own ? [own] : [])].map((link) => [link.name, link])),
     ports: new Map([...(part.port ? [part.port] : []), ...bridgePort].map((port) => [port.linkName, port])),
