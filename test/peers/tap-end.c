@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Has a tap open as a VM has: `tap-end NETNS NAME QUEUES [ID]`; ID: of user and group. Each line of stdin is a queue's
 // number and a frame in hex that the VM sends; each line of stdout is one that it receives. Every frame has a vnet
-// header before it, all zero.
+// header before it: all zero, or of TCP segmentation if it is longer than an MTU of 1500 allows. It takes such frames
+// as well, as the driver of a VM does.
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
@@ -16,7 +18,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { MAX_QUEUES = 8, HEADER = sizeof(struct virtio_net_hdr), FRAME = 65536 };
+enum { MAX_QUEUES = 8, HEADER = sizeof(struct virtio_net_hdr), FRAME = 65536, SEGMENT = 1400 };
 
 static unsigned char buffer[HEADER + FRAME];
 static char line[2 * FRAME + 16];
@@ -32,6 +34,7 @@ static void become_queue(int fd, const char* name, int queues) {
   strncpy(request.ifr_name, name, IFNAMSIZ - 1);
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0);
   if (ioctl(fd, TUNSETIFF, &request) < 0) err(1, "TUNSETIFF %s", name);
+  if (ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4) < 0) err(1, "TUNSETOFFLOAD %s", name);
 }
 
 static void receive(int fd, int queue) {
@@ -47,8 +50,17 @@ static void transmit(const int* fds) {
   char* text;
   size_t length = 0;
   int queue = (int)strtol(line, &text, 10);
-  memset(buffer, 0, HEADER);
+  struct virtio_net_hdr header = {0};
   for (text++; sscanf(text, "%2hhx", &buffer[HEADER + length]) == 1; text += 2) length++;
+  if (length > ETH_FRAME_LEN) {
+    header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+    header.hdr_len = ETH_HLEN + 20 + 20;
+    header.gso_size = SEGMENT;
+    header.csum_start = ETH_HLEN + 20;
+    header.csum_offset = 16;
+  }
+  memcpy(buffer, &header, HEADER);
   if (write(fds[queue], buffer, HEADER + length) < 0) printf("error %m\n");
   fflush(stdout);
 }
