@@ -10,7 +10,6 @@ import type { TapOptions } from "../model/attachment.ts";
 export interface InnerTap {
   readonly name: string;
   readonly alias: string;
-  /** not the VM's */
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;

@@ -105,7 +105,8 @@ export class PortDevices {
       tapIfindex = await makeInnerTap(await container, this.#wireObject, {
         ...{ name: request.interface, mtu: request.mtu, innerEnd: made.peerIfindex, tap, netnsPath: request.netnsPath },
         alias: aliasOf(request),
-        mac: workloadMac(`tap ${request.id}`),
+        // KubeVirt takes the VM's MAC from it; no stack and no bridge ever sees a frame that could be mistaken for its own.
+        mac: request.mac,
         up: !request.containerDown,
       });
     };
@@ -114,7 +115,7 @@ export class PortDevices {
 
   async #tap(request: DeviceRequest, { queues, owner, group }: TapOptions): Promise<MadeDevice> {
     const tap = { multiQueue: queues > 1, owner, group };
-    // Not the VM's MAC: the kernel would take frames for it as its own, were the program not there.
+    // Not the VM's MAC: the kernel, or its bridge (--datapath bridge), would take frames for it as the host's own.
     const mac = workloadMac(`tap ${request.id}`);
     const { ifindex } = await this.#create(
       { kind: "tun", name: request.name, ...this.#portSettings(request), mac, tap },
