@@ -109,7 +109,7 @@ export const errorTable = {
     cni: 51,
     help: "See portwright status: the network's uplink does not work, and what is attached suffers, too.",
   },
-  GC_INCOMPLETE: { status: 500, cni: 106, help: "The rest was collected; what failed is named. Collect again later." },
+  GC_INCOMPLETE: { status: 500, cni: 108, help: "The rest was collected; what failed is named. Collect again later." },
   ADDRESS_UNUSABLE: {
     status: 409,
     cni: 107,

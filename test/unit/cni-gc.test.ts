@@ -113,7 +113,7 @@ test("one failure keeps nothing else from being collected, IPAM's part neither, 
     if (step === "ipam-gc") throw new Error("its disk is full");
   };
   const reply = await gc(service, { [VALID]: [], ipam: { type: "host-local" } });
-  t.like(reply.json, { code: 106, cniVersion: "1.1.0" });
+  t.like(reply.json, { code: 108, cniVersion: "1.1.0" });
   t.regex(reply.json.msg, /^b\/eth0: the link: EBUSY; IPAM plugin host-local: its disk is full$/);
   t.deepEqual(left(service), ["b/eth0"]);
   t.true(fake.ipamCalls.includes("GC host-local"));

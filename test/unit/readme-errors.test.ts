@@ -34,6 +34,18 @@ test("README's table of errors is the errors' own table, row by row", (t) => {
   );
 });
 
+test("README says of every CNI code that a runtime can get what caused it and what to do, and of no other", (t) => {
+  const rows = [...section("### CNI codes").matchAll(/^\| (\d+) \| (.+) \| (.+) \|$/gm)];
+  const shim = readFileSync(path.join(root, "native/shim/main.c"), "utf8");
+  const said = shim.matchAll(/^ {2}CODE_\w+ = (\d+),$/gm);
+  const codes = [...Object.values(errorTable).map(({ cni }) => cni), ...[...said].map(([, code]) => Number(code))];
+  t.true(codes.length > Object.keys(errorTable).length, "the plugin's own codes are found");
+  t.deepEqual(
+    rows.map(([, code]) => Number(code)),
+    [...new Set(codes)].toSorted((a, b) => a - b),
+  );
+});
+
 test("README shows the daemon's help as it is", (t) => {
   t.true(readme.includes(`\`\`\`\n${HELP}\`\`\`\n`));
 });
