@@ -20,6 +20,7 @@ export function atLeast(version: CniVersion, other: CniVersion): boolean {
 export function requireVersion(value: unknown): CniVersion {
   if (value === undefined || value === null || value === "") return OLDEST;
   if (isCniVersion(value)) return value;
+  if (typeof value !== "string") throw new PortwrightError("CNI_DECODE", "cniVersion must be a string");
   throw new PortwrightError("CNI_VERSION", `cniVersion ${JSON.stringify(value).slice(0, 40)} is not supported`);
 }
 
