@@ -201,9 +201,10 @@ class Player {
   }
 
   /** The MTU of an interface is in results from 1.1.0 on; Debian's plugins know 1.0.0. */
-  #normal(result: { interfaces?: { name: string; mac?: string; mtu?: number; sandbox?: string }[] }): object {
-    const interfaces = result.interfaces?.map(({ mtu: _, ...one }) => ({
+  #normal(result: { interfaces?: { name: string; mac?: string; sandbox?: string }[] }): unknown {
+    const interfaces = result.interfaces?.map((one) => ({
       ...one,
+      mtu: undefined,
       name: one.name === this.#bridge ? "BRIDGE" : HOST_END.test(one.name) ? "HOST" : one.name,
       ...(one.mac === undefined ? {} : { mac: this.#normalMac(one.mac) }),
       ...(one.sandbox === this.#path ? { sandbox: "NETNS" } : {}),
@@ -222,11 +223,12 @@ function isLease(name: string): boolean {
   return /^[0-9a-f.:]+$/.test(name);
 }
 
-function sorted(value: object): object {
-  return JSON.parse(
-    JSON.stringify(value, (_, inner: unknown) => {
-      if (typeof inner !== "object" || inner === null || Array.isArray(inner)) return inner;
-      return Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-    }),
+/** Members in order, so that the text tells what differs and nothing else. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  return Object.fromEntries(
+    entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sorted(inner)]),
   );
 }

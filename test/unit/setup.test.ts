@@ -85,6 +85,8 @@ test("tests need more packages than a run", (t) => {
     [
       "iperf3",
       "tcpdump",
+      "golang-go",
+      "golang-github-appc-cni-dev",
       "systemd",
       "procps",
       "systemd-container",
