@@ -8,9 +8,10 @@ import { promisify } from "node:util";
 import type { ExecutionContext } from "ava";
 import { packageRoot } from "../../daemon/package-files.ts";
 import { frame, text } from "../peers/frames.ts";
+import { cachedKernel, guestRoot } from "../support/guest.ts";
 import { needs } from "../support/needs.ts";
-import { OOB, tap, TestHost } from "../support/test-host.ts";
-import { until } from "../support/until.ts";
+import { OOB, staticIpam, tap, TestHost } from "../support/test-host.ts";
+import { PATIENCE, until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const QEMU = "/usr/bin/qemu-system-x86_64";
@@ -124,5 +125,42 @@ withQemu("a VM whose network is not defined does not start; one that a crash has
   await hook(h, "prepare");
   t.not((await h.host.namespace.link({ name: "vm1-net0" }))?.ifindex, first?.ifindex);
   await hook(h, "started");
+  await hook(h, "release");
+});
+
+const kernel = cachedKernel();
+const withGuest = needs(
+  existsSync(QEMU) && kernel !== undefined,
+  "qemu-system-x86, busybox and a kernel of the VM tests",
+);
+
+withGuest("Linux in a VM pings a pod of its VLAN by the tap, and one of another VLAN not", async (t) => {
+  if (kernel === undefined) return t.fail();
+  const h = await prepared(t, `vlan100 vm1-net0 ${MAC}`);
+  await h.add("near", { vlan: 100, ...staticIpam("10.100.0.1/24") });
+  await h.add("far", { vlan: 200, ...staticIpam("10.100.0.3/24") });
+  await hook(h, "prepare");
+  const initrd = join(h.directory, "guest.cpio");
+  const ping = (address: string): string => `ping -c 3 -W 2 ${address}; `;
+  await guestRoot(kernel, `ip addr add 10.100.0.2/24 dev eth0; ${ping("10.100.0.1")}${ping("10.100.0.3")}`, initrd);
+  const { stdout } = await run(
+    "nsenter",
+    [
+      ...[`--net=${h.host.path}`, QEMU, "-nodefaults", "-display", "none", "-m", "256", "-accel", "tcg", "-no-reboot"],
+      ...["-cpu", "max", "-serial", "stdio", "-kernel", kernel.image, "-initrd", initrd],
+      ...["-append", "console=ttyS0 quiet panic=-1"],
+      ...["-netdev", "tap,id=net0,ifname=vm1-net0,script=no,downscript=no"],
+      ...["-device", `virtio-net-pci,netdev=net0,mac=${MAC},romfile=`],
+    ],
+    { timeout: 120_000 * PATIENCE },
+  );
+  t.deepEqual(
+    [...stdout.matchAll(/(\d+) packets transmitted, (\d+) packets received/g)].map((match) => match.slice(1)),
+    [
+      ["3", "3"],
+      ["3", "0"],
+    ],
+    stdout,
+  );
   await hook(h, "release");
 });
