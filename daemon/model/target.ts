@@ -96,6 +96,10 @@ const ALIAS_PREFIX = "portwright ";
 export function isOurs(link: Pick<Link, "alias">): boolean {
   return link.alias.startsWith(ALIAS_PREFIX);
 }
+/** It is being made, or its maker died over it. */
+export function isUnnamed(link: Pick<Link, "alias">): boolean {
+  return link.alias === `${ALIAS_PREFIX}unnamed`;
+}
 /** The switch id lives in the bridge's alias: the kernel keeps it over a restart of the daemon. */
 export function bridgeAlias(clusterNetwork: string, switchId: number): string {
   return `${ALIAS_PREFIX}bridge ${clusterNetwork} switch ${switchId}`;

@@ -7,7 +7,7 @@ import { isSameAddress } from "../model/addresses.ts";
 import type { Workload } from "../model/attachment.ts";
 import { isNic } from "../model/nic-ref.ts";
 import type { Intent } from "../model/resources.ts";
-import type { Target, TargetLink } from "../model/target.ts";
+import { isUnnamed, type Target, type TargetLink } from "../model/target.ts";
 
 export interface Wanted {
   readonly target: Target;
@@ -34,6 +34,9 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
       const { link } = event;
       const own = find(link.name);
       const wanted = target.links.get(link.name);
+      // Whoever makes it is not done yet. A round would come in between, and take off the uplink what the workload is about
+      // to need.
+      if (own && (own.state === "pending" || isUnnamed(link))) return false;
       if (own) return linkChange(wanted && isPortLink(wanted) ? wanted : portLink(own, link), link) !== null;
       if (wanted && !isPortLink(wanted)) {
         if (unfinished || linkChange(wanted, link) !== null) return true;
