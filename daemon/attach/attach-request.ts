@@ -48,7 +48,8 @@ export function parseAttachRequest(
     cni: null,
     routing: NO_ROUTING,
     dad: false,
-    addressing: fixed.ips.length === 0 ? null : { obtain: async () => fixed, release: async () => {} },
+    addressing:
+      fixed.ips.length === 0 ? null : { needsPort: false, obtain: async () => fixed, release: async () => {} },
   };
 }
 

@@ -30,6 +30,8 @@ export interface AttachLog {
 
 /** Where addresses come from. `release` is harmless if nothing was obtained. */
 export interface Addressing {
+  /** they cannot be had before the interface is there (DHCP); else they are obtained while it is made */
+  readonly needsPort: boolean;
   obtain(): Promise<Addressed>;
   release(): Promise<void>;
 }
@@ -71,6 +73,9 @@ export interface AttachmentsOptions {
   readonly now: () => Date;
 }
 
+/** What has been done so far, each with the way back. */
+type Undo = (() => Promise<void>)[];
+
 const NO_ADDRESSING = { ips: [], routes: [], dns: {} } as const;
 
 export class Attachments {
@@ -85,14 +90,18 @@ export class Attachments {
     const draft = this.#draft(spec);
     const { id } = draft.attachment;
     let reached = draft;
-    const undo: (() => Promise<void>)[] = [];
+    const source = spec.addressing;
+    const undo: Undo = [];
     records.putPending(draft);
     // Entering the namespace takes a thread of its own, so it goes on beside the making of the port.
     const netns = reachesWorkload(spec.port) ? spec.netns : null;
     const workload = netns && { netns, container: kernel.enter(netns) };
     workload?.container.catch(() => {}); // reported where it is awaited
     try {
-      const port = await portMaker.make({ id, ...spec, ...spec.port, workload });
+      const making = portMaker.make({ id, ...spec, ...spec.port, workload });
+      // An IPAM plugin takes longer to start than the port to be made.
+      const early = source === null || source.needsPort ? null : obtain(source, undo);
+      const port = await making;
       reached = withPort(draft, port);
       undo.push(() => portMaker.unmake(reached.attachment));
       const bridge = this.#bridge(spec.port.clusterNetwork);
@@ -100,11 +109,9 @@ export class Attachments {
       let addressing: Made["addressing"] = NO_ADDRESSING;
       let announced = Promise.resolve();
       let gateway: HostInterface | null = null;
-      if (spec.addressing !== null) {
-        const source = spec.addressing;
-        undo.push(() => source.release());
+      if (source !== null) {
         undo.push(() => this.#options.masquerade.remove(id));
-        const given = withGateways(await source.obtain(), spec.routing);
+        const given = withGateways(await (early ?? obtain(source, undo)), spec.routing);
         ({ addressing } = given);
         reached = withAddressing(reached, addressing, given.gateways);
         const container = await workload?.container;
@@ -122,7 +129,8 @@ export class Attachments {
         gateway = routed.value;
         if (!spec.port.gated) announced = this.#announce(container, side, addressing);
       }
-      await Promise.all([records.putReady(reached), announced]);
+      records.putReady(reached);
+      await announced;
       const attachment = records.get(id)?.attachment ?? reached.attachment;
       portMaker.made(attachment);
       return { attachment, port, bridge: await bridge, addressing, gateway };
@@ -209,7 +217,7 @@ export class Attachments {
     };
   }
 
-  async #rollBack(record: AttachmentRecord, undo: readonly (() => Promise<void>)[]): Promise<void> {
+  async #rollBack(record: AttachmentRecord, undo: Undo): Promise<void> {
     const { records, log } = this.#options;
     const { id } = record.attachment;
     let clean = true;
@@ -256,6 +264,17 @@ export class Attachments {
       return { name, mac: "" };
     }
   }
+}
+
+/** Who has asked gives back, also what comes when nobody wants it any more. */
+function obtain(source: Addressing, undo: Undo): ReturnType<Addressing["obtain"]> {
+  const obtained = source.obtain();
+  const settled = obtained.then(
+    () => undefined,
+    () => undefined,
+  );
+  undo.push(() => settled.then(() => source.release()));
+  return obtained;
 }
 
 function withPort(record: AttachmentRecord, port: MadePort): AttachmentRecord {

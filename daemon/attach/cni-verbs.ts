@@ -31,6 +31,9 @@ export interface DeleteCall extends CniCall {
   readonly stderr: (text: string) => void;
 }
 
+/** IPAM plugins that are known to do without the interface: others may want to speak through it, as dhcp does. */
+const PORTLESS: ReadonlySet<string> = new Set(["host-local", "static", "whereabouts"]);
+
 export class CniVerbs {
   readonly #host: CniHost;
 
@@ -137,7 +140,11 @@ export class CniVerbs {
 
   #addressing(type: string, request: CniCall, stderr: (text: string) => void): Addressing {
     const call = ipamCall(type, request, stderr);
-    return { obtain: () => this.#host.ipam.add(call), release: () => this.#host.ipam.del(call) };
+    return {
+      needsPort: !PORTLESS.has(type),
+      obtain: () => this.#host.ipam.add(call),
+      release: () => this.#host.ipam.del(call),
+    };
   }
 }
 

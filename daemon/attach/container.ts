@@ -98,7 +98,9 @@ export async function announceContainer(
   try {
     await Promise.all(ips.map(({ address }) => socket.send(announcement(port.mac, address))));
   } finally {
-    await socket.close();
+    // The kernel waits some 10 ms until nobody uses the socket any more (packet_release, net/packet/af_packet.c): the
+    // workload does not.
+    socket.close().catch(() => {});
   }
 }
 

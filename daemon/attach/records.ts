@@ -145,19 +145,15 @@ export class Records {
   }
 
   /**
-   * On disk for good when it resolves, if there is an address to give back after a power cut: nothing else of an
-   * attachment outlives one. Otherwise it is only as good as putPending then, and flushed right after: a disk that
-   * takes milliseconds for that does not delay the workload.
+   * As good as putPending; on disk for good right after, so that a disk which takes milliseconds does not delay the
+   * workload. Of an attachment only an address outlives a power cut. One that comes within these milliseconds leaves it
+   * to the runtime's DEL or GC, which ask IPAM whether there is a record or not.
    */
-  async putReady(record: AttachmentRecord): Promise<void> {
+  putReady(record: AttachmentRecord): void {
     const ready = withState(record, "ready");
     const name = recordFileName(ready.attachment.id);
-    if (outlivesPowerCut(ready)) {
-      await this.#files.writeDurably(name, encodeRecord(ready));
-    } else {
-      this.#files.write(name, encodeRecord(ready));
-      void this.#flushLater(name);
-    }
+    this.#files.write(name, encodeRecord(ready));
+    void this.#flushLater(name);
     this.#records.set(ready.attachment.id, ready);
   }
 
@@ -204,10 +200,6 @@ export class Records {
       this.#log.warn({ file: name, error }, "the record cannot even be renamed");
     }
   }
-}
-
-function outlivesPowerCut({ attachment: { origin } }: AttachmentRecord): boolean {
-  return origin.kind === "cni" && origin.ipamType !== "";
 }
 
 function withState(record: AttachmentRecord, state: Attachment["state"]): AttachmentRecord {

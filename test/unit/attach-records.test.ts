@@ -101,9 +101,9 @@ test("a record that was changed or cut anywhere is refused, never half-believed"
 test("damaged files are set aside and the others are read", async (t) => {
   const path = directory(t);
   const first = new Records(new RecordFiles(path), log);
-  await first.putReady(record("c/eth0"));
+  first.putReady(record("c/eth0"));
   first.putPending(record("c/eth1"));
-  await first.putReady(record("c/eth2"));
+  first.putReady(record("c/eth2"));
   const bad = recordFileName("c/eth2");
   writeFileSync(join(path, bad), "");
   writeFileSync(join(path, "0000.json"), readFileSync(join(path, recordFileName("c/eth0"))));
@@ -128,7 +128,7 @@ test("damaged files are set aside and the others are read", async (t) => {
 test("removing leaves nothing, and twice is fine", async (t) => {
   const path = directory(t);
   const records = new Records(new RecordFiles(path), log);
-  await records.putReady(record("c/eth0"));
+  records.putReady(record("c/eth0"));
   records.remove("c/eth0");
   records.remove("c/eth0");
   t.deepEqual(readdirSync(path), []);
@@ -142,7 +142,7 @@ test("identifiers of any length and form become safe file names", (t) => {
 test("files are for their owner alone; a directory that others can write to is refused", async (t) => {
   const path = directory(t);
   const records = new Records(new RecordFiles(path), log);
-  await records.putReady(record("c/eth0"));
+  records.putReady(record("c/eth0"));
   t.is(statSync(path).mode & 0o777, 0o700);
   t.is(statSync(join(path, recordFileName("c/eth0"))).mode & 0o777, 0o600);
   chmodSync(path, 0o777);
@@ -156,11 +156,11 @@ test("files are for their owner alone; a directory that others can write to is r
 test("a disk that refuses is a clear error for what is made, and none for what is removed", async (t) => {
   const path = directory(t);
   const records = new Records(new RecordFiles(path), log);
-  await records.putReady(record("c/eth0"));
+  records.putReady(record("c/eth0"));
   const current = records.get("c/eth0") as AttachmentRecord;
   rmSync(path, { recursive: true });
   t.throws(() => records.putPending(record("c/eth1")), { code: "STATE_IO" } as never);
-  await t.throwsAsync(records.putReady(record("c/eth1")), { code: "STATE_IO" } as never);
+  t.throws(() => records.putReady(record("c/eth1")), { code: "STATE_IO" } as never);
   t.is(records.get("c/eth1"), undefined);
   records.markPending(current);
   t.is(records.get("c/eth0")?.attachment.state, "pending");
@@ -168,13 +168,9 @@ test("a disk that refuses is a clear error for what is made, and none for what i
   t.is(records.get("c/eth0"), undefined);
 });
 
-test("a record with an address is flushed before it counts, one without right after", async (t) => {
+test("a record counts at once, and is flushed right after", async (t) => {
   const done: string[] = [];
   class Files extends RecordFiles {
-    override async writeDurably(name: string, text: string): Promise<void> {
-      await super.writeDurably(name, text);
-      done.push("durable");
-    }
     override async flush(name: string): Promise<void> {
       await super.flush(name);
       done.push("flushed");
@@ -182,17 +178,10 @@ test("a record with an address is flushed before it counts, one without right af
   }
   const path = directory(t);
   const records = new Records(new Files(path), log);
-  await records.putReady(record("c/eth0"));
-  t.deepEqual(done, ["durable"]);
-  const withAddress = record("c/eth1");
-  const layer2: AttachmentRecord = {
-    ...withAddress,
-    attachment: { ...withAddress.attachment, origin: { kind: "api" } },
-  };
-  await records.putReady(layer2);
+  records.putReady(record("c/eth1"));
   t.is(decodeRecord(readFileSync(join(path, recordFileName("c/eth1")), "utf8")).attachment.state, "ready");
-  await until(() => done.length === 2);
-  t.deepEqual(done, ["durable", "flushed"]);
+  t.deepEqual(done, []);
+  await until(() => done.length === 1);
   records.remove("c/eth1");
   await new Files(path).flush(recordFileName("c/eth1"));
 });
@@ -210,7 +199,7 @@ test("the MTU of an attachment is noted while it is ready, and of no other", asy
   records.putPending(record("c/eth0"));
   records.putMtu("c/eth0", 9000);
   t.is(records.get("c/eth0")?.attachment.mtu, 1500);
-  await records.putReady(record("c/eth0"));
+  records.putReady(record("c/eth0"));
   records.putMtu("c/eth0", 9000);
   records.putMtu("other/eth0", 9000);
   t.is(new Records(new RecordFiles(path), log).get("c/eth0")?.attachment.mtu, 9000);

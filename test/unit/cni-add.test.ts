@@ -166,15 +166,26 @@ test("a second ADD is refused and leaves the first alone", async (t) => {
   t.is(fake.namespaces.get("/ns/a")?.addresses.length, 1);
 });
 
-test("an interface name that is taken is refused and IPAM not asked", async (t) => {
+test("an interface name that is taken is refused, and what IPAM gave meanwhile goes back", async (t) => {
   const fake = host(t);
   fake.namespaces
     .get("/ns/a")
     ?.links.push({ ifindex: 5, name: "eth0", mac: "02:00:00:00:00:05", kind: "veth", up: true });
   const service = await fake.started();
   t.is((await cni(service, { command: "ADD", conf: ipamConf })).json.code, 101);
-  t.deepEqual(fake.ipamCalls, []);
+  t.is(fake.leases.size, 0);
   t.is(fake.namespaces.get("/ns/a")?.links.length, 1);
+});
+
+test("an IPAM plugin that may need the interface is asked when it is there", async (t) => {
+  const fake = host(t);
+  const service = await fake.started();
+  const ported: number[] = [];
+  fake.onStep = (now) => {
+    if (now === "ipam-add") ported.push(fake.ports.size);
+  };
+  t.is((await cni(service, { command: "ADD", conf: { ...baseConf, ipam: { type: "dhcp" } } })).exitCode, 0);
+  t.deepEqual(ported, [1]);
 });
 
 for (const step of ADD_STEPS) {
