@@ -118,6 +118,10 @@ export class CniVerbs {
     const record = this.#host.record(id);
     if (record?.attachment.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
 
+    const { ipamType } = conf;
+    // Its process takes longer to start than the rest of the check.
+    const addresses = ipamType === "" ? null : this.#host.ipam.check(ipamCall(ipamType, request, stderr));
+    addresses?.catch(() => {}); // reported where it is awaited
     const differences = [...compareConf(record, conf), ...compareResult(env, record, conf.prevResult.result)];
     const netns = this.#host.openNetns(env.netns, env.allowOwnNetns);
     try {
@@ -129,7 +133,7 @@ export class CniVerbs {
       netns.close();
     }
     if (differences.length > 0) throw new PortwrightError("CHECK_FAILED", `${id}: ${differences.join("; ")}`);
-    if (conf.ipamType !== "") await this.#host.ipam.check(ipamCall(conf.ipamType, request, stderr));
+    await addresses;
     return "";
   }
 
