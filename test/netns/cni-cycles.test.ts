@@ -38,7 +38,7 @@ test("a thousand ADDs and DELs leave nothing behind", async (t) => {
     return {
       files: (await of("fd")).length,
       links: links.map(({ name }) => name).toSorted(),
-      pins: await readdir(join(h.directory, "bpf/v1/links")),
+      pins: await readdir(join(h.directory, "bpf/v2/links")),
       records: await readdir(join(h.directory, "state/attachments")),
       deletes: await readdir(join(h.directory, "state/deletes")).catch(() => []),
       entries: await entries(),
