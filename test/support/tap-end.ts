@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import type { ExecutionContext } from "ava";
+import { packageRoot } from "../../daemon/package-files.ts";
 import { until } from "./until.ts";
 
 export interface TapEnd {
@@ -25,7 +26,7 @@ function build(): string {
   const directory = mkdtempSync(join(tmpdir(), `pw-tap-end-${process.pid}-`));
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   program = join(directory, "tap-end");
-  const source = join(import.meta.dirname, "../peers/tap-end.c");
+  const source = join(packageRoot(), "test/peers/tap-end.c");
   execFileSync("cc", ["-O1", "-Wall", "-Werror", "-o", program, source]);
   return program;
 }
