@@ -47,8 +47,8 @@ export interface BorrowWorld {
   readonly intent: Pick<Intent, "vlanConfigs">;
 }
 
-/** Why it cannot be a port; null: it can */
-export function borrowFault(link: Link, { links, addresses, intent }: BorrowWorld): string | null {
+/** Why it cannot be a port that has this MTU; null: it can */
+export function borrowFault(link: Link, mtu: number, { links, addresses, intent }: BorrowWorld): string | null {
   const { name, ifindex } = link;
   if ((link.flags & IFF_LOOPBACK) !== 0 || link.kind === "bridge")
     return `${name} is a ${link.kind || "loopback"} device`;
@@ -61,6 +61,9 @@ export function borrowFault(link: Link, { links, addresses, intent }: BorrowWorl
     return `${name} belongs to ${link.masterKind || "master"} ${master?.name ?? link.master}`;
   const address = addresses.find((one) => one.ifindex === ifindex && !isOwnLinkLocal(one));
   if (address !== undefined) return `${name} has the address ${address.address}/${address.prefixLength}`;
+  // One that is in use stays in use: cutting it off would be the worse fault.
+  if (!isBorrowed(link) && link.maxMtu > 0 && mtu > link.maxMtu)
+    return `${name} carries an MTU of ${link.maxMtu} at most, not ${mtu}`;
   // Octets count in the kernel, and all of it has to come back.
   if (Buffer.byteLength(borrowedAlias("x".repeat(ID_SHOWN), link)) > MAX_ALIAS)
     return `the alias of ${name} is too long to be kept: ${link.alias.slice(0, 40)}…`;

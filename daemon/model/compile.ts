@@ -7,7 +7,7 @@ import { bridge } from "../links/bridge.ts";
 import { nic } from "../links/nic.ts";
 import { probePair } from "../links/veth.ts";
 import { workload } from "../links/workload.ts";
-import type { Workload } from "./attachment.ts";
+import { type Workload, workloadMtu } from "./attachment.ts";
 import { groupBy } from "./group-by.ts";
 import { type Adoption, adoptedBond, adoptedUplink, adoption, isBondOf } from "./adoption.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
@@ -207,7 +207,7 @@ export function compile(input: CompileInput): Compiled {
     const bridged = bridgedVlans(hostConfigs, world);
     if (!bridged.isEmpty) ports.set(bridgeName(clusterNetwork), compileBridgePort(bridged, context));
     for (const attachment of workloads) {
-      if (!isUsable(attachment)) continue;
+      if (!isUsable(attachment, context)) continue;
       const port = compilePort(attachment, context);
       if (!switchesVlans && attachment.vlans.mode !== "untagged") {
         say(
@@ -275,9 +275,9 @@ export function compile(input: CompileInput): Compiled {
     return link;
   }
 
-  function isUsable(attachment: Workload): boolean {
+  function isUsable(attachment: Workload, context: SwitchContext): boolean {
     const object = `Attachment/${attachment.id}`;
-    if (attachment.device.kind === "existing") return isBorrowable(attachment, object);
+    if (attachment.device.kind === "existing") return isBorrowable(attachment, context, object);
     if (!free(attachment.hostInterface, object)) return false;
     if (found.has(attachment.hostInterface)) return true;
     // One that is being made or unmade has no link yet, or none any more.
@@ -288,9 +288,10 @@ export function compile(input: CompileInput): Compiled {
   }
 
   /** Its maker may have ended, and may come again: the port is there whenever the link is. */
-  function isBorrowable({ hostInterface, state }: Workload, object: string): boolean {
+  function isBorrowable(attachment: Workload, context: SwitchContext, object: string): boolean {
+    const { hostInterface, state } = attachment;
     const link = found.get(hostInterface);
-    const fault = link && borrowFault(link, input);
+    const fault = link && borrowFault(link, workloadMtu(attachment, context.mtu), input);
     if (link && !fault) return true;
     if (fault) say("DEVICE_REFUSED", object, fault);
     else if (state === "ready") say("DEVICE_ABSENT", object, `there is no link ${hostInterface} now: it is waited for`);

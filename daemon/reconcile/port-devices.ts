@@ -50,7 +50,7 @@ export class PortDevices {
 
   /** What can be known of before anything is made. `intent`: its NICs are not to be had. */
   async check(
-    { name, device }: Pick<DeviceRequest, "name" | "device">,
+    { name, device, mtu }: Pick<DeviceRequest, "name" | "device" | "mtu">,
     intent: Pick<Intent, "vlanConfigs">,
   ): Promise<void> {
     if (device.kind === "veth" || device.kind === "inner-tap") return;
@@ -61,7 +61,7 @@ export class PortDevices {
       return;
     }
     if (!link) throw new PortwrightError("DEVICE_ABSENT", `there is no link ${name}`);
-    const fault = borrowFault(link, { links, addresses, intent }) ?? (await this.#foreignProgram(link));
+    const fault = borrowFault(link, mtu, { links, addresses, intent }) ?? (await this.#foreignProgram(link));
     if (fault !== null) throw new PortwrightError("DEVICE_REFUSED", fault);
   }
 

@@ -76,7 +76,7 @@ export class WorkloadPorts implements PortMaker {
       throw new PortwrightError("DEVICE_REFUSED", `${name} is the port of ${owner}`);
     const mac = request.mac || workloadMac(request.id);
     const workload: Workload = { ...request, hostInterface: name, mac, mtu, mtuAsked: request.mtu, state: "pending" };
-    await this.#devices.check({ ...request, name }, this.#host.intent);
+    await this.#devices.check({ ...request, name, mtu }, this.#host.intent);
     this.#host.register(workload);
     let created: MadeDevice;
     try {

@@ -122,7 +122,7 @@ test("what belongs to somebody cannot be borrowed", (t) => {
     intent: intent(["oob"], [UPLINK]),
   };
   const fault = (more: Partial<Parameters<typeof link>[0]>) =>
-    borrowFault(link({ ifindex: 8, name: "tap7", kind: "tun", ...more }), world);
+    borrowFault(link({ ifindex: 8, name: "tap7", kind: "tun", ...more }), 1500, world);
   t.is(fault({}), null, "a link-local address is nobody's");
   t.regex(fault({ ifindex: 9 }) ?? "", /has the address 192\.0\.2\.1\/24/);
   t.regex(fault({ master: 4, masterKind: "bridge" }) ?? "", /belongs to bridge br7/);
@@ -134,6 +134,8 @@ test("what belongs to somebody cannot be borrowed", (t) => {
   t.regex(fault({ name: "nic0", kind: "" }) ?? "", /is a NIC of VlanConfig/);
   t.regex(fault({ alias: "portwright port oob n a/eth0" }) ?? "", /belongs to the daemon itself/);
   t.regex(fault({ alias: "portwright-adopted bond oob" }) ?? "", /belongs to the daemon itself/);
+  t.regex(fault({ maxMtu: 1400 }) ?? "", /carries an MTU of 1400 at most, not 1500/);
+  t.is(fault({ maxMtu: 1400, alias: "portwright-borrowed up arp 1500 for vm/tap7" }), null, "in use, it stays in use");
   t.regex(fault({ flags: 8, kind: "" }) ?? "", /loopback/);
   t.regex(fault({ alias: "x".repeat(200) }) ?? "", /too long/);
 });
