@@ -19,6 +19,7 @@ import { type Addressed, type Routing, withGateways } from "./gateways.ts";
 import type { HostInterface, MadePort, PortMaker, PortOptions } from "./port-maker.ts";
 import type { Masquerade } from "./masquerade.ts";
 import type { AttachmentRecord, CniCall, Records } from "./records.ts";
+import { refusable } from "./refused-addressing.ts";
 import type { CniResult } from "./result.ts";
 
 export interface AttachLog {
@@ -86,11 +87,11 @@ export class Attachments {
   }
 
   async make(spec: AttachSpec): Promise<Made> {
-    const { portMaker, records, kernel } = this.#options;
+    const { portMaker, records, kernel, log } = this.#options;
     const draft = this.#draft(spec);
     const { id } = draft.attachment;
     let reached = draft;
-    const source = spec.addressing;
+    const source = spec.addressing && refusable(spec.addressing, log);
     const undo: Undo = [];
     records.putPending(draft);
     // Entering the namespace takes a thread of its own, so it goes on beside the making of the port.

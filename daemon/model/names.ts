@@ -10,7 +10,8 @@ export function interfaceNameFault(name: string): string | null {
   if (length > INTERFACE_NAME_MAX) return `has ${length} bytes; an interface name has at most ${INTERFACE_NAME_MAX}`;
   if (name === "." || name === "..") return "is not a name";
   // The kernel's isspace() covers ASCII blanks and the Latin-1 no-break space octet; \s covers those and more.
-  const bad = /[/:\s\u0000-\u001f\u007f]/.exec(name);
+  // A per cent sign makes a name a pattern that the kernel fills in or refuses (dev_alloc_name).
+  const bad = /[/:%\s\u0000-\u001f\u007f]/.exec(name);
   if (bad) return `holds ${JSON.stringify(bad[0])}, which an interface name cannot`;
   return null;
 }

@@ -244,7 +244,20 @@ test("identifiers and interface names follow the spec's patterns", (t) => {
     );
   for (const id of ["a", "0", "A_b.c-d", "a".repeat(200)])
     t.notThrows(() => parseEnvironment({ ...env, CNI_CONTAINERID: id }));
-  for (const name of ["sixteen-bytes-ab", ".", "..", "a/b", "a:b", "a b", "a\t", "äääääääää", "a\u00a0b", "a\0"])
+  for (const name of [
+    "sixteen-bytes-ab",
+    ".",
+    "..",
+    "a/b",
+    "a:b",
+    "a b",
+    "a\t",
+    "äääääääää",
+    "a\u00a0b",
+    "a\0",
+    "eth%d",
+    "%",
+  ])
     t.regex(
       code(t, () => parseEnvironment({ ...env, CNI_IFNAME: name })),
       /^4 CNI_IFNAME/,
