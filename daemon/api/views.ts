@@ -10,7 +10,8 @@ export interface AttachmentView {
   readonly containerId: string;
   readonly interface: string;
   readonly netnsPath: string;
-  readonly netns: { readonly device: string; readonly inode: string };
+  /** absent: the port is in the host's alone */
+  readonly netns?: { readonly device: string; readonly inode: string };
   readonly clusterNetwork: string;
   readonly network: string;
   readonly vlans: { readonly mode: string; readonly vlan?: number; readonly tagged?: string; readonly native?: number };
@@ -38,7 +39,7 @@ export function attachmentView(a: Attachment): AttachmentView {
     containerId: a.containerId,
     interface: a.interface,
     netnsPath: a.netnsPath,
-    netns: { device: a.netns.device, inode: a.netns.inode },
+    ...(a.netnsPath === "" ? {} : { netns: { device: a.netns.device, inode: a.netns.inode } }),
     clusterNetwork: a.clusterNetwork,
     network: a.network,
     vlans: a.vlans.mode === "trunk" ? { ...a.vlans, tagged: a.vlans.tagged.toString() } : a.vlans,
