@@ -14,6 +14,7 @@ import { currentEpoch } from "./attach/epoch.ts";
 import { RecordFiles } from "./state/record-files.ts";
 import { Masquerade } from "./attach/masquerade.ts";
 import { ContainerEnds } from "./attach/workload-ends.ts";
+import { PortMakers } from "./attach/port-makers.ts";
 import { Records } from "./attach/records.ts";
 import { ConditionNews } from "./condition-news.ts";
 import type { Datapath } from "./datapath/datapath.ts";
@@ -25,6 +26,7 @@ import { HostWatch } from "./host-watch.ts";
 import { IntentControl } from "./intent-control.ts";
 import { type FoundIntent, IntentSources } from "./intent-sources.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
+import { LocalPorts } from "./local/local-ports.ts";
 import type { Log } from "./log.ts";
 import type { PortStatus, Status } from "./model/status.ts";
 import type { Condition, Observed } from "./model/target.ts";
@@ -134,14 +136,12 @@ export class Daemon implements Backend {
     countKernelWrites(registry, namespace);
     const records = new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log);
     const ends = new ContainerEnds({ records, kernel, host: namespace });
+    const switching = { datapath: settings.datapath, ...features, hostKey: hostKey(settings.nodeName) };
     this.#reconciler = new Reconciler({
       ends,
       onAsk: (cause) => this.#watch.ask(cause),
       bonding: features.bonding,
-      switching: {
-        ...{ datapath: settings.datapath, ...features },
-        hostKey: hostKey(settings.nodeName),
-      },
+      switching,
       leases: () => this.#dhcp.leases,
       namespace,
       datapath,
@@ -173,13 +173,10 @@ export class Daemon implements Backend {
     this.#upkeep = new Upkeep({ datapath, reconciler: this.#reconciler, watch: this.#watch, log });
     this.#masquerade = new Masquerade({ namespace, log });
     this.#attach = new AttachService({
-      portMaker: new WorkloadPorts({
-        namespace,
-        datapath,
-        host: this.#reconciler,
-        taps: ends,
-        wireObject: wireObjectFile(),
-      }),
+      portMaker: new PortMakers(
+        new WorkloadPorts({ namespace, datapath, host: this.#reconciler, taps: ends, wireObject: wireObjectFile() }),
+        new LocalPorts({ namespace, switching }),
+      ),
       records,
       deleteQueue: new DeleteQueue(join(settings.stateDirectory, "deletes")),
       masquerade: this.#masquerade,
@@ -215,7 +212,7 @@ export class Daemon implements Backend {
   async #begin(found: FoundIntent): Promise<void> {
     for (const attachment of this.#attach.list()) {
       if (attachment.state !== "ready") continue;
-      this.#reconciler.register(attachment);
+      if (attachment.localBridge === null) this.#reconciler.register(attachment);
       this.#masquerade.expect(attachment);
     }
     await this.#watch.start();

@@ -5,7 +5,6 @@
  */
 import type { Kernel, Link, LinkRef, Namespace, NetnsHandle } from "../kernel/kernel.ts";
 import { type Attachment, reachesWorkload } from "../model/attachment.ts";
-import { bridgeName } from "../model/resources.ts";
 import { hostInterfaceOf } from "../reconcile/workload-names.ts";
 import {
   announceContainer,
@@ -16,6 +15,7 @@ import {
   configureContainer,
 } from "./container.ts";
 import { type Addressed, type Routing, withGateways } from "./gateways.ts";
+import { bridgeNameOf } from "./netconf-bridge.ts";
 import type { HostInterface, MadePort, PortMaker, PortOptions } from "./port-maker.ts";
 import type { Masquerade } from "./masquerade.ts";
 import type { AttachmentRecord, CniCall, Records } from "./records.ts";
@@ -105,7 +105,7 @@ export class Attachments {
       const port = await making;
       reached = withPort(draft, port);
       undo.push(() => portMaker.unmake(reached.attachment));
-      const bridge = this.#bridge(spec.port.clusterNetwork);
+      const bridge = this.#bridge(bridgeNameOf(spec.port));
 
       let addressing: Made["addressing"] = NO_ADDRESSING;
       let announced = Promise.resolve();
@@ -256,8 +256,7 @@ export class Attachments {
   }
 
   /** For the result only, so a failure is no failure of the attachment. */
-  async #bridge(clusterNetwork: string): Promise<Made["bridge"]> {
-    const name = bridgeName(clusterNetwork);
+  async #bridge(name: string): Promise<Made["bridge"]> {
     try {
       return { name, mac: (await this.#options.host?.link({ name }))?.mac ?? "" };
     } catch (error) {

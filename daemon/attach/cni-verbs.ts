@@ -9,6 +9,7 @@ import type { CniRequest } from "./cni-request.ts";
 import type { JsonObject } from "../safe-json.ts";
 import { parseEnvironment, type PortEnvironment } from "./environment.ts";
 import type { IpamCall } from "./ipam.ts";
+import { bridgeNameOf } from "./netconf-bridge.ts";
 import { decodeNetConf, looseNetConf, type NetConf, parseNetConf } from "./netconf.ts";
 import { gc, type NetworkVerbsHost, status } from "./network-verbs.ts";
 import type { AttachmentRecord, CniCall } from "./records.ts";
@@ -191,8 +192,8 @@ function compareConf({ attachment }: AttachmentRecord, { port, name }: NetConf):
   const { origin } = attachment;
   if (origin.kind === "cni" && origin.networkName !== name)
     differences.push(`it belongs to the network ${origin.networkName}, not ${name}`);
-  if (port.clusterNetwork !== attachment.clusterNetwork)
-    differences.push(`it is on cluster network ${attachment.clusterNetwork}, not ${port.clusterNetwork}`);
+  const [bridge, wanted] = [bridgeNameOf(attachment), bridgeNameOf(port)];
+  if (bridge !== wanted) differences.push(`it is on bridge ${bridge}, not ${wanted}`);
   if (port.device.kind !== attachment.device.kind)
     differences.push(`its device is ${attachment.device.kind}, not ${port.device.kind}`);
   if (!sameVlans(port.vlans, attachment.vlans))

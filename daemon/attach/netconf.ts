@@ -13,6 +13,7 @@ import { parsePrevious, type PreviousResult } from "./chain.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { isIdentifier, parseArgs } from "./environment.ts";
 import { parseMasquerade, parseRouting, type Routing } from "./gateways.ts";
+import { bridgeNameOf, parseBridge } from "./netconf-bridge.ts";
 import { parseNetconfDevice, refuseIpam } from "./netconf-device.ts";
 import { parseFeatures, preserveDefaultVlan } from "./netconf-features.ts";
 import type { PortOptions } from "./port-maker.ts";
@@ -35,8 +36,6 @@ export interface NetConf {
   /** for the log: accepted, but without effect */
   readonly notes: readonly string[];
 }
-
-const BRIDGE_SUFFIX = bridgeName("");
 
 export function decodeNetConf(stdin: string): JsonObject {
   return parseJsonObject(stdin, "the network configuration", "CNI_DECODE");
@@ -62,12 +61,13 @@ export function parseNetConf(raw: JsonObject, cniArgs: string, intent: Pick<Inte
   const conf = new Fields(raw, "", "CNI_CONFIG");
   const name = parseName(conf);
   const port = parsePort(conf, name, parseArgs(cniArgs).mac, intent);
-  const notes = conf.boolean("promiscMode")
-    ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
-    : [];
+  const notes =
+    conf.boolean("promiscMode") && port.localBridge === null
+      ? ["promiscMode has no effect: the switch learns addresses and needs no promiscuous bridge"]
+      : [];
   const prevFields = conf.object("prevResult");
   const prevResult = prevFields === undefined ? null : parsePrevious(prevFields, raw.prevResult as JsonObject);
-  const device = parseNetconfDevice(conf, prevResult?.result ?? null, bridgeName(port.clusterNetwork));
+  const device = parseNetconfDevice(conf, prevResult?.result ?? null, bridgeNameOf(port));
   const ipamType = parseIpamType(conf, raw);
   refuseIpam(device, ipamType);
   const routing = parseRouting(conf);
@@ -104,10 +104,10 @@ function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Int
   const mtu = parseMtu(conf);
   const networkName = conf.string("network");
   if (networkName === undefined) {
-    const clusterNetwork = parseBridge(conf);
+    const bridge = parseBridge(conf);
     const features = { ...NO_FEATURES, ...switched, isolated: isolated ?? false };
     const vlans = preserveDefaultVlan(conf, parseVlans(conf));
-    return { ...features, clusterNetwork, network: name, vlans, mac, mtu };
+    return { ...features, ...bridge, network: name, vlans, mac, mtu };
   }
   const network = intent.networks.get(networkName);
   if (network === undefined)
@@ -115,7 +115,7 @@ function parsePort(conf: Fields, name: string, argsMac: string, intent: Pick<Int
   for (const key of ["vlan", "vlanTrunk"]) {
     if (conf.has(key)) throw conf.refuse(key, `contradicts network: the VLANs are those of ${networkName}`);
   }
-  if (conf.has("bridge") && parseBridge(conf) !== network.clusterNetwork)
+  if (conf.has("bridge") && parseBridge(conf).clusterNetwork !== network.clusterNetwork)
     throw conf.refuse("bridge", `contradicts network: ${networkName} belongs to ${bridgeName(network.clusterNetwork)}`);
   if (conf.boolean("preserveDefaultVlan") === true)
     throw conf.refuse("preserveDefaultVlan", `contradicts network: the VLANs are those of ${networkName}`);
@@ -145,15 +145,6 @@ function networkVlans(network: Network): PortVlans {
     case "L2VlanTrunkNetwork":
       return { mode: "trunk", tagged: network.trunk, native: 0 };
   }
-}
-
-function parseBridge(conf: Fields): string {
-  const bridge = conf.string("bridge");
-  if (!bridge) throw conf.refuse("bridge", `is missing; name the bridge of a cluster network, or give network`);
-  const clusterNetwork = bridge.endsWith(BRIDGE_SUFFIX) ? bridge.slice(0, -BRIDGE_SUFFIX.length) : "";
-  if (clusterNetwork === "")
-    throw new PortwrightError("BRIDGE_UNKNOWN", `${JSON.stringify(bridge)} is not a bridge of ours`);
-  return clusterNetwork;
 }
 
 function parseVlans(conf: Fields): PortVlans {

@@ -25,6 +25,8 @@ export interface NetworkVerbsHost {
   health(clusterNetwork: string): Promise<NetworkHealth>;
 }
 
+const HEALTHY: NetworkHealth = { cannotAttach: [], suffers: [] };
+
 type Call = (type: string, request: CniRequest) => IpamCall;
 
 export async function gc(host: NetworkVerbsHost, raw: JsonObject, request: CniRequest, call: Call): Promise<string> {
@@ -53,7 +55,8 @@ export async function status(
   call: Call,
 ): Promise<string> {
   const { port, ipamType } = parseNetConf(raw, request.env.CNI_ARGS ?? "", host.intent());
-  const { cannotAttach, suffers } = await host.health(port.clusterNetwork);
+  // A bridge that is not managed is made when it is needed.
+  const { cannotAttach, suffers } = port.localBridge === null ? await host.health(port.clusterNetwork) : HEALTHY;
   if (suffers.length > 0) throw new PortwrightError("NETWORK_SUFFERS", [...suffers, ...cannotAttach].join("; "));
   if (cannotAttach.length > 0) throw new PortwrightError("CNI_NOT_READY", cannotAttach.join("; "));
   if (ipamType !== "") await host.ipam.status(call(ipamType, request));

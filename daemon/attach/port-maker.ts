@@ -48,7 +48,15 @@ export interface HostInterface {
 
 export type UnmadePort = Pick<
   Attachment,
-  "id" | "device" | "hostInterface" | "hostIfindex" | "clusterNetwork" | "network" | "netnsPath" | "netns"
+  | "id"
+  | "localBridge"
+  | "device"
+  | "hostInterface"
+  | "hostIfindex"
+  | "clusterNetwork"
+  | "network"
+  | "netnsPath"
+  | "netns"
 >;
 
 export interface PortMaker {

@@ -1,4 +1,5 @@
 /** An attachment: one workload interface that the daemon made and answers for. Stored durably by `daemon/attach`. */
+import type { LocalBridge } from "./local-bridge.ts";
 import type { PortVlans } from "./port.ts";
 
 export interface AttachmentIp {
@@ -49,6 +50,8 @@ export interface PortFeatures {
   readonly gateways: readonly Pick<AttachmentIp, "address" | "prefixLength">[];
   /** what the workload sends beyond its own subnets leaves the host with the host's address */
   readonly masquerade: boolean;
+  /** the bridge, if it belongs to no cluster network */
+  readonly localBridge: LocalBridge | null;
 }
 
 export const NO_FEATURES: PortFeatures = {
@@ -61,6 +64,7 @@ export const NO_FEATURES: PortFeatures = {
   gated: false,
   gateways: [],
   masquerade: false,
+  localBridge: null,
 };
 
 export interface Attachment extends PortFeatures {

@@ -3,7 +3,6 @@
  * what is there, and only that made. Where it is there already this writes nothing, and reads three links and the
  * addresses of one.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { HostInterface } from "../attach/port-maker.ts";
 import type { WorkloadEnds } from "../attach/workload-ends.ts";
 import type { Datapath } from "../datapath/datapath.ts";
@@ -23,6 +22,7 @@ import type { Step } from "../model/plan.ts";
 import type { Switching } from "../model/switching.ts";
 import { isOurs, type Target } from "../model/target.ts";
 import { apply } from "./apply.ts";
+import { forward, present, working } from "./host-links.ts";
 
 export interface GatewayHost {
   readonly namespace: Namespace;
@@ -88,7 +88,9 @@ export async function serveGateways(
   const [failure] = await apply({ steps }, namespace, host.datapath, host.ends);
   if (failure) throw failure.error;
   for (const family of families(workload.gateways)) await forward(family, namespace);
-  const found = steps.length > 0 || device === undefined ? await working(names, namespace) : device;
+  const [found] =
+    steps.length > 0 || device === undefined ? await working(namespace, [names.device, names.port]) : [device];
+  if (found?.name !== names.device) throw new PortwrightError("INTERNAL", `${names.device} is gone`);
   const { target: all } = compiled;
   return {
     gateway: { name: found.name, mac: found.mac },
@@ -112,11 +114,6 @@ function contextOf({ clusterNetwork }: Workload, { contexts, target }: Compiled)
     throw new PortwrightError("ADOPTED_HOST_NETWORK", message);
   }
   return context;
-}
-
-async function present(namespace: Namespace, names: readonly string[]): Promise<readonly Link[]> {
-  const links = await Promise.all(names.map((name) => namespace.link({ name })));
-  return links.filter((link) => link !== null);
 }
 
 /** As compile() has it, of this one VLAN. */
@@ -160,29 +157,4 @@ function refuseOthers(gateway: Workload["gateways"][number], part: HostNetworkPa
   const whose = other.owner === attachmentObject(id) ? "asked for as well" : `there for ${other.owner}`;
   const message = `${part.device} cannot have ${addressText(gateway)}: ${addressText(other)} is ${whose}`;
   throw new PortwrightError("GATEWAY_REFUSED", message);
-}
-
-/** As the stock plugin: switched on where it is off, and never off again, for nobody knows who else relies on it. */
-async function forward(family: 4 | 6, namespace: Namespace): Promise<void> {
-  const path = family === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
-  if ((await namespace.readSysctl(path)) === "0") await namespace.writeSysctl(path, "1");
-}
-
-const IF_OPER_UP = 6; // uapi/linux/if.h
-const PATIENCE_MS = 2000;
-const INTERVAL_MS = 2;
-
-/**
- * A link sends nothing before the kernel's link watch has seen its carrier and given it a queue (linkwatch_do_dev), a
- * moment after it came up.
- */
-async function working(names: { device: string; port: string }, namespace: Namespace): Promise<Link> {
-  const until = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const links = await present(namespace, [names.device, names.port]);
-    const device = links.find(({ name }) => name === names.device);
-    if (device === undefined) throw new PortwrightError("INTERNAL", `${names.device} is gone`);
-    if (links.every(({ operState }) => operState === IF_OPER_UP) || performance.now() > until) return device;
-    await sleep(INTERVAL_MS);
-  }
 }
