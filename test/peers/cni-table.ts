@@ -182,7 +182,6 @@ export const ORACLE_ROWS: readonly OracleRow[] = [
     name: "no bridge",
     conf: { bridge: undefined },
     steps: ["ADD", "DEL"],
-    differs: { all: "decision: which switch is meant must be said; theirs takes cni0" },
   },
   { name: "bridge a number", conf: { bridge: 5 } },
   { name: "a bridge's name that is too long", conf: { bridge: "abcdefghijklmnop-br" } },
@@ -210,6 +209,20 @@ export const ORACLE_ROWS: readonly OracleRow[] = [
   { name: "every option off", conf: { isGateway: false, isDefaultGateway: false, forceAddress: false, ipMasq: false } },
   { name: "isGateway a text", conf: { isGateway: "yes" } },
   { name: "isGateway on layer 2", conf: { isGateway: true } },
+  { name: "isGateway", conf: { isGateway: true, ...ONE } },
+  { name: "isGateway, by the first address", conf: { isGateway: true, ipam: STATIC({ address: "10.1.0.2/24" }) } },
+  {
+    name: "isDefaultGateway, two families",
+    conf: { isDefaultGateway: true, ipam: STATIC(ADDRESS, { address: "fd01::2/64" }) },
+  },
+  {
+    name: "isDefaultGateway beside a default route of IPAM's",
+    conf: { isDefaultGateway: true, ipam: { ...STATIC(ADDRESS), routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }] } },
+  },
+  { name: "ipMasq", conf: { isGateway: true, ipMasq: true, ...ONE } },
+  { name: "ipMasq on layer 2", conf: { ipMasq: true } },
+  { name: "a bridge that is not managed", conf: { bridge: "cni7", mtu: 1400, hairpinMode: true } },
+  { name: "a gateway on a bridge that is not managed", conf: { bridge: "cni8", isDefaultGateway: true, ...ONE } },
 
   // ---- the MAC
   { name: "mac by runtimeConfig", conf: { runtimeConfig: { mac: MAC } } },
