@@ -1,15 +1,15 @@
 // @ts-check
 // `npm run bench:vm`: the rows of packets on Debian's 6.12 kernel in a virtual machine, where the bridge can filter VLANs
 // and Open vSwitch has its kernel datapath. Arguments go to the bench; without any, the rows unicast and push are run.
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { ROOT } from "../../scripts/setup/root.mjs";
-import { run } from "../../scripts/setup/run.mjs";
 import { bundle } from "../vm/bundle.mjs";
 import { initramfs } from "../vm/initramfs.mjs";
 import { inHostRoot } from "../vm/job.mjs";
-import { cacheDirectory, obtainKernel, SERIES } from "../vm/kernels.mjs";
+import { obtainKernel, SERIES } from "../vm/kernels.mjs";
 import { boot } from "../vm/machine.mjs";
+import { unpackedPackages } from "../vm/unpacked.mjs";
 import { buildPrograms } from "./programs.ts";
 
 const PACKAGES = ["openvswitch-switch", "openvswitch-common", "libxdp1"];
@@ -24,7 +24,10 @@ await bundle(["test/bench/main.ts"], path.join(WORK, "code"));
 const rows = process.argv.length > 2 ? process.argv.slice(2) : ["--only", "unicast", "--only", "push"];
 const job = inHostRoot([process.execPath, "test/bench/main.mjs", ...rows], {
   directory: path.join(WORK, "code"),
-  environment: { PORTWRIGHT_BENCH_OVS: await openVSwitch(), PORTWRIGHT_BENCH_EMULATED: "1" },
+  environment: {
+    PORTWRIGHT_BENCH_OVS: await unpackedPackages("open-vswitch", PACKAGES),
+    PORTWRIGHT_BENCH_EMULATED: "1",
+  },
   limitMs: LIMIT_MS,
 });
 mkdirSync(WORK, { recursive: true });
@@ -36,27 +39,4 @@ for await (const line of boot({ ...machine, silenceMs: 900_000, limitMs: LIMIT_M
   const end = /^# end (\d+)/.exec(line);
   if (end) process.exitCode = Number(end[1]);
   else if (!line.startsWith("# ")) console.log(line);
-}
-
-/** Debian's packages, unpacked and not installed: an installation would start a daemon on this machine. */
-async function openVSwitch() {
-  const tree = path.join(cacheDirectory(), "open-vswitch");
-  try {
-    readdirSync(tree);
-    return tree;
-  } catch {
-    // not there yet
-  }
-  const work = mkdtempSync(path.join(cacheDirectory(), ".fetch-"));
-  try {
-    await run("apt-get", ["-q", "-o", "APT::Sandbox::User=root", "download", ...PACKAGES], {
-      cwd: work,
-      onFail: `apt-get download ${PACKAGES.join(" ")} failed`,
-    });
-    for (const name of readdirSync(work)) await run("dpkg", ["-x", path.join(work, name), path.join(work, "tree")]);
-    renameSync(path.join(work, "tree"), tree);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-  return tree;
 }
