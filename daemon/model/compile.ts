@@ -1,4 +1,5 @@
 /** From intent, attachments and what is there to what should be there. Pure: no I/O, no clock. */
+import { membership } from "./port.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Address, BridgeVlan, Link } from "../kernel/kernel.ts";
 import { bond, member } from "../links/bond.ts";
@@ -222,7 +223,7 @@ export function compile(input: CompileInput): Compiled {
         const message = `at most ${attachment.fdbLimit} addresses were asked for: the kernel's bridge has no such limit`;
         say("PORT_UNSUPPORTED", `Attachment/${attachment.id}`, message);
       }
-      demand.add(port.config.allowed);
+      demand.add(membership(attachment.vlans, context.nativeVlan).allowed); // of closed ports, too
       links.set(port.linkName, withContainerEnd(portLink(attachment, port.config.mtu), attachment));
       if (attachment.mtuAsked > context.mtu) {
         const message = `MTU ${attachment.mtuAsked} was asked for, and ${clusterNetwork} carries ${context.mtu} now`;

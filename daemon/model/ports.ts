@@ -43,7 +43,7 @@ export function compilePort(
     config: {
       ...plainPort(context),
       kind: PORT_KINDS[attachment.device.kind],
-      ...membership(attachment.vlans, context.nativeVlan),
+      ...workloadMembership(attachment, context),
       mtu: workloadMtu(attachment, context.mtu),
       isolated: attachment.isolated,
       peer: reachesWorkload(attachment),
@@ -51,13 +51,23 @@ export function compilePort(
       fdbLimit: context.datapath === "ebpf" ? attachment.fdbLimit : 0,
       open: !attachment.gated,
       hairpin: attachment.hairpin,
-      sourceMac: attachment.spoofCheck ? attachment.mac : "",
+      // Of a closed port nothing passes in any case, and the kernel's bridge keeps it by its VLANs.
+      sourceMac: attachment.spoofCheck && !(attachment.gated && context.datapath === "bridge") ? attachment.mac : "",
     },
     clusterNetwork: context.clusterNetwork,
     network: attachment.network,
     role: "workload",
     owner: attachment.id,
   };
+}
+
+/** The kernel's bridge opens a port whose carrier comes, so what it keeps closed is in no VLAN (bridge-port.ts). */
+function workloadMembership(
+  { vlans, gated }: Pick<Attachment, "vlans" | "gated">,
+  { datapath, nativeVlan }: SwitchContext,
+): Pick<PortConfig, "pvid" | "allowed" | "untagged"> {
+  if (gated && datapath === "bridge") return { pvid: 0, allowed: VlanSet.empty, untagged: VlanSet.empty };
+  return membership(vlans, nativeVlan);
 }
 
 /** Carries what is in demand on this host; the native VLAN travels untagged, if it is in demand. */

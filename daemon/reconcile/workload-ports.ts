@@ -125,8 +125,9 @@ export class WorkloadPorts implements PortMaker {
     const { ifindex } = await this.#linkOf(attachment);
     this.#host.register(attachment); // first: no round takes the open port for a drift
     try {
-      const { config } = compilePort(attachment, this.#host.switchOf(attachment.clusterNetwork));
-      await this.#datapath.setPort(ifindex, config);
+      const { clusterNetwork } = attachment;
+      await this.#host.refreshUplink(clusterNetwork);
+      await this.#datapath.setPort(ifindex, compilePort(attachment, this.#host.switchOf(clusterNetwork)).config);
     } catch (error) {
       this.#host.register({ ...attachment, gated: true });
       throw error;

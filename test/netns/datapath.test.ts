@@ -115,6 +115,7 @@ test("counting the entries of the maps forgets none", async (t) => {
   const b = await bench(t, 1);
   const datapath = await b.open();
   t.teardown(() => datapath.close());
+  await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1"); // it would send by itself
   await datapath.setPort(b.ifindexes[0] ?? 0, port([], [100]));
   const sender = await b.sender(0);
   await sender.send(frame({ dst: BROADCAST, src: station(1) }));
@@ -156,6 +157,34 @@ test("a port is closed and opened, held to one source and released, and found so
   await until(async () => (await learned()).length === 1);
   t.deepEqual(await learned(), [station(1)]);
   t.is(await dropped("spoofed"), 1n);
+});
+
+test("an address is forgotten at all other ports of its port's switch, in all VLANs, and nothing else is", async (t) => {
+  const b = await bench(t, 3);
+  const [a = 0, other = 0, elsewhere = 0] = b.ifindexes;
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1");
+  await datapath.setPort(a, port([300], [100]));
+  await datapath.setPort(other, port([100, 200]));
+  await datapath.setPort(elsewhere, port([], [100], 1));
+  const [atA, atOther, atElsewhere] = [await b.sender(0), await b.sender(1), await b.sender(2)];
+  for (const vid of [100, 200])
+    for (const n of [1, 2]) await atOther.send(frame({ dst: BROADCAST, src: station(n), tags: [{ vid }] }));
+  await atElsewhere.send(frame({ dst: BROADCAST, src: station(1) }));
+  await atA.send(frame({ dst: BROADCAST, src: station(1), tags: [{ vid: 300 }] }));
+  const known = async () =>
+    (await datapath.fdb()).map((e) => `${e.mac} ${e.switchId}/${e.vlan} ${b.ifindexes.indexOf(e.ifindex)}`).toSorted();
+  await until(async () => (await known()).length === 6);
+  await datapath.forgetElsewhere(a, station(1));
+  t.deepEqual(await known(), [
+    `${station(1)} 0/300 0`,
+    `${station(1)} 1/100 2`,
+    `${station(2)} 0/100 1`,
+    `${station(2)} 0/200 1`,
+  ]);
+  await datapath.forgetElsewhere(4711, station(2)); // no port: nothing happens
+  t.is((await known()).length, 4);
 });
 
 test("a port whose VLANs change keeps the counts of those that stay", async (t) => {

@@ -38,10 +38,9 @@ async function twoHosts(t: ExecutionContext) {
 
 const socketOf = (h: TestHost): string => h.runtime.socket;
 
-/** The machine's interface on a host; its own IPv6 stack is silent. */
+/** The machine's interface on a host. */
 async function attach(h: TestHost, state: "ready" | "gated"): Promise<LabHost> {
   const machine = await h.lab.host("vm");
-  await machine.namespace.writeSysctl("net/ipv6/conf/default/accept_ra", "0");
   const body = { network: "vlan100", netns: machine.path, containerId: "vm", interface: "eth0", mac: VM };
   const answer = await attachApi(socketOf(h), "POST", "/v1/attachments", { ...body, addresses: ADDRESSES, state });
   if (answer.status !== 201) throw new Error(JSON.stringify(answer));
@@ -72,7 +71,10 @@ function numbers(at: Tap): ReadonlySet<number> {
 test("a machine moves: its frames follow at once, what it announces is announced once", async (t) => {
   const { a, b, third } = await twoHosts(t);
   const atThird = await tap(t, third, "eth0");
-  const source = await tap(t, await attach(a, "ready"), "eth0");
+  const paused = await attach(a, "ready");
+  // A machine that is being moved says nothing any more; what its interface says by itself would move it back.
+  await paused.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1");
+  const source = await tap(t, paused, "eth0");
   const target = await tap(t, await attach(b, "gated"), "eth0");
   const neighbour = await b.add("neighbour", { vlan: 100 });
   const atNeighbour = await tap(t, neighbour.host, "eth0");
@@ -94,6 +96,9 @@ test("a machine moves: its frames follow at once, what it announces is announced
   atThird.clear();
   let sent = 0;
   let going = true;
+  t.teardown(() => {
+    going = false;
+  });
   const sending = (async () => {
     while (going) {
       const payload = text(`number ${sent++}.`);

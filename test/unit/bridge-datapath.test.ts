@@ -2,7 +2,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { observedPort, portSettings, switchOf, unsupported } from "../../daemon/datapath/bridge/bridge-port.ts";
-import { countByDomain, fdbEntries } from "../../daemon/datapath/bridge/bridge-fdb.ts";
+import { countByDomain, fdbEntries, sourceOf } from "../../daemon/datapath/bridge/bridge-fdb.ts";
 import { portCounters } from "../../daemon/datapath/bridge/counters.ts";
 import { entryChange, type Membership, membershipOf } from "../../daemon/datapath/bridge/vlan-entries.ts";
 import type { LinkData } from "../../daemon/kernel/kernel.ts";
@@ -97,16 +97,17 @@ const config = (more: Partial<PortConfig> = {}): PortConfig => ({
 
 test("what a port was set to is what it is read as: nothing is left to write", (t) => {
   for (const isolated of [false, true])
-    for (const learn of [false, true])
-      for (const flood of [false, true]) {
-        const wanted = config({ isolated, learn, flood });
-        const settings = portSettings(wanted, veth());
-        const after = veth({ ...BORN, ...settings?.memberData });
-        const port = observedPort(after, 1, access(100));
-        t.true(samePort(port.config, wanted) && port.attached);
-        t.is(port.portId, 7);
-        t.is(portSettings(wanted, after), null);
-      }
+    for (const hairpin of [false, true])
+      for (const learn of [false, true])
+        for (const flood of [false, true]) {
+          const wanted = config({ isolated, hairpin, learn, flood });
+          const settings = portSettings(wanted, veth());
+          const after = veth({ ...BORN, ...settings?.memberData });
+          const port = observedPort(after, 1, access(100));
+          t.true(samePort(port.config, wanted) && port.attached);
+          t.is(port.portId, 7);
+          t.is(portSettings(wanted, after), null);
+        }
 });
 
 test("an uplink, the bridge itself and a port of the host are told from a workload's", (t) => {
@@ -126,7 +127,8 @@ test("an uplink, the bridge itself and a port of the host are told from a worklo
 test("a flag that somebody turned makes the port one to repair, unless this kernel has it not", (t) => {
   for (const [flag, value] of Object.entries({ hairpin: true, bcastFlood: false, locked: true, neighSuppress: true })) {
     const found = veth({ ...BORN, [flag]: value });
-    t.false(observedPort(found, 1, access(100)).attached, flag);
+    const port = observedPort(found, 1, access(100));
+    t.false(port.attached && samePort(port.config, config()), flag);
     t.deepEqual(portSettings(config(), found), { memberData: { [flag]: !value } });
   }
   const { locked: _locked, ...older } = BORN;
@@ -144,6 +146,47 @@ test("what the kernel's bridge cannot do is told by name", (t) => {
   ]);
   t.deepEqual(unsupported(config({ pvid: 101 }), veth()), ["PVID 0 -> 101"]);
   t.deepEqual(unsupported(config({ untagged: VlanSet.of(100, 101) }), veth()), ["untagged 100 -> 100-101"]);
+});
+
+const MINE = "02:00:00:00:00:01";
+
+test("a port that is held to one source is locked and does not learn, and is read so if its address is there", (t) => {
+  const wanted = config({ sourceMac: MINE });
+  t.deepEqual(unsupported(wanted, veth()), []);
+  const settings = portSettings(wanted, veth());
+  t.deepEqual(settings, { memberData: { learning: false, locked: true } });
+  const after = veth({ ...BORN, ...settings?.memberData });
+  const port = observedPort(after, 1, access(100), MINE);
+  t.true(samePort(port.config, wanted) && port.attached);
+  t.is(portSettings(wanted, after), null);
+  t.false(observedPort(after, 1, access(100)).attached, "its address is not there");
+  t.deepEqual(portSettings(config(), after), { memberData: { learning: true, locked: false } });
+
+  const held = { family: 7, address: "", ifindex: 5, mac: MINE, vlan: 100, state: 0x40, flags: 0x40 };
+  const own = { ...held, mac: "02:00:00:00:00:99", state: 0x80, flags: 0 };
+  const vids = VlanSet.of(100, 200);
+  t.is(sourceOf([own, held, { ...held, vlan: 200 }], vids), MINE);
+  t.is(sourceOf([own, held], vids), "", "a VLAN lacks it");
+  t.is(sourceOf([held, { ...held, vlan: 200 }, { ...held, mac: "02:00:00:00:00:02" }], vids), "", "another may send");
+  t.is(sourceOf([held, { ...held, vlan: 200, flags: 0 }], vids), "", "it can be moved");
+  t.is(sourceOf([held, { ...held, vlan: 200, state: 2 }], vids), "", "it ages");
+  t.is(sourceOf([own], vids), "");
+});
+
+test("a closed port is in no VLAN and is not flooded to", (t) => {
+  const closed = config({ ...NO_VLANS, open: false });
+  t.deepEqual(unsupported(closed, veth()), []);
+  t.deepEqual(portSettings(closed, veth()), { memberData: { bcastFlood: false } });
+  const after = veth({ ...BORN, bcastFlood: false });
+  const port = observedPort(after, 1, NO_VLANS);
+  t.true(samePort(port.config, closed) && port.attached);
+  t.deepEqual(portSettings(config(), after), { memberData: { bcastFlood: true } });
+  t.deepEqual(unsupported(config({ open: false }), veth()), [
+    "PVID 0 -> 100",
+    "VLANs none -> 100",
+    "untagged none -> 100",
+  ]);
+  t.is(unsupported(config({ ...NO_VLANS, open: false, sourceMac: MINE }), veth()).length, 1);
 });
 
 test("addresses are those that a bridge of ours has learned or was given, by VLAN", (t) => {

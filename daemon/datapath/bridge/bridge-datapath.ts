@@ -13,7 +13,7 @@ import { groupBy } from "../../model/group-by.ts";
 import { type PortConfig, samePort } from "../../model/port.ts";
 import { isAdopted, isOurs, type ObservedPort } from "../../model/target.ts";
 import type { Datapath, FdbCount, FdbEntry, MapUse, PortCounters, Rung } from "../datapath.ts";
-import { NO_VLANS, observedIn, portSettings, switchOf, unsupported } from "./bridge-port.ts";
+import { isLocked, NO_VLANS, observedIn, portSettings, switchOf, unsupported } from "./bridge-port.ts";
 import { BridgeFdb, countByDomain } from "./bridge-fdb.ts";
 import { portCounters } from "./counters.ts";
 import { entryChange, membershipOf } from "./vlan-entries.ts";
@@ -54,7 +54,9 @@ export class BridgeDatapath implements Datapath {
     const entries = await this.#entriesOf(ifindex);
     if (link.kind === "bridge" && entries.length === 0) return null;
     const bridge = link.kind === "bridge" ? link : await this.#namespace.link({ ifindex: link.master });
-    return bridge && observedIn(bridge, link, switchId, entries);
+    const ports = isLocked(link) ? [{ ifindex, vlans: membershipOf(entries).allowed }] : [];
+    const sources = await this.#fdb.sources(ports);
+    return bridge && observedIn(bridge, link, switchId, entries, sources.get(ifindex) ?? "");
   }
 
   /** Ports that are not in their bridge, or not as they were set. */
@@ -64,7 +66,9 @@ export class BridgeDatapath implements Datapath {
     const links = await this.#namespace.links();
     const there = new Set(links.map(({ ifindex }) => ifindex));
     for (const ifindex of before) if (!there.has(ifindex)) this.#known.delete(ifindex);
-    const found = new Map((await this.#portsOf(links)).map((port) => [port.ifindex, port]));
+    // Addresses are many, and looked at by rounds.
+    const held = new Map([...this.#known].map(([ifindex, { sourceMac }]) => [ifindex, sourceMac]));
+    const found = new Map((await this.#portsOf(links, held)).map((port) => [port.ifindex, port]));
     return before.filter((ifindex) => {
       const known = this.#known.get(ifindex);
       if (known === undefined || this.#locks.isHeld(ifindex)) return false;
@@ -143,11 +147,17 @@ export class BridgeDatapath implements Datapath {
         `the kernel's bridge cannot have ${link.name} so: ${refused.join(", ")}`,
       );
     }
+    const wasLocked = isLocked(link);
     const isPlain = !isFiltering(bridge);
     if (isPlain && !samePort(config, { ...config, ...NO_VLANS })) {
       const message = `${bridge.name} does not filter VLANs, and ${link.name} wants some`;
       throw new PortwrightError("BRIDGE_UNFILTERED", message);
     }
+    if (isPlain && config.sourceMac !== "")
+      throw new PortwrightError(
+        "PORT_UNSUPPORTED",
+        `${bridge.name} does not filter VLANs: ${link.name} takes any source`,
+      );
     const isNew = ifindex !== bridge.ifindex && link.master !== bridge.ifindex;
     const isBare = isNew && bridge.data["vlanDefaultPvid"] === 0;
     // Where the bridge gives every port a VLAN, the port is not up before that is taken from it.
@@ -157,6 +167,8 @@ export class BridgeDatapath implements Datapath {
       await this.#enslave(link, bridge);
       link = await this.#linkOf(ifindex);
     }
+    if (config.sourceMac !== "" && link.memberData["locked"] === undefined)
+      throw new PortwrightError("PORT_UNSUPPORTED", `this kernel (before 5.16) holds no port to ${config.sourceMac}`);
     const settings = isAdopted(bridge) && !isOurs(link) && !isBorrowed(link) ? null : portSettings(config, link);
     if (settings !== null) await this.#namespace.changeLink({ ifindex }, settings);
     if (isPlain) {
@@ -165,8 +177,11 @@ export class BridgeDatapath implements Datapath {
     }
     // Last: a port without entries passes no frame, and is born without where there is no default PVID.
     const { remove, set } = entryChange(config, membershipOf(isBare ? [] : await this.#entriesOf(ifindex)));
+    const { sourceMac, allowed } = config;
+    if (wasLocked || sourceMac !== "") await this.#fdb.release(ifindex, sourceMac, allowed);
     if (remove.length > 0) await this.#namespace.removeBridgeVlans(ifindex, remove);
     if (set.length > 0) await this.#namespace.setBridgeVlans(ifindex, set);
+    if (sourceMac !== "") await this.#fdb.hold(ifindex, sourceMac, allowed);
     if (isBornTagged) await this.#namespace.changeLink({ ifindex }, { up: true });
     this.#known.set(ifindex, config);
     return { ifindex, portId: Number(link.memberData["number"] ?? 0), config, attached: true };
@@ -221,19 +236,28 @@ export class BridgeDatapath implements Datapath {
   }
 
   /** Links that are in bridges of ours, and bridges of ours that are in VLANs themselves. */
-  async #portsOf(links: readonly Link[]): Promise<readonly ObservedPort[]> {
+  async #portsOf(
+    links: readonly Link[],
+    held: ReadonlyMap<number, string> | null = null,
+  ): Promise<readonly ObservedPort[]> {
     const switches = new Map(links.flatMap((link) => optional(link.ifindex, switchOf(link))));
     const byIndex = new Map(links.map((link) => [link.ifindex, link]));
     const members = links.filter((link) => switches.has(link.master) || switches.has(link.ifindex));
     const mayHaveEntries = members.some((link) => link.master !== 0 || isFiltering(link));
     if (!mayHaveEntries) return [];
     const entries = groupBy(await this.#namespace.bridgeVlans(), ({ ifindex }) => ifindex);
+    const locked = members.filter(isLocked).map(({ ifindex }) => ({
+      ifindex,
+      vlans: membershipOf(entries.get(ifindex) ?? []).allowed,
+    }));
+    const sources = held ?? (await this.#fdb.sources(locked));
     return members.flatMap((link): ObservedPort[] => {
       const own = entries.get(link.ifindex) ?? [];
       const switchId = switches.get(link.kind === "bridge" ? link.ifindex : link.master);
       if (switchId === undefined || (link.kind === "bridge" && own.length === 0)) return [];
       const bridge = link.kind === "bridge" ? link : byIndex.get(link.master);
-      const port = bridge && observedIn(bridge, link, switchId, own);
+      const port =
+        bridge && observedIn(bridge, link, switchId, own, isLocked(link) ? (sources.get(link.ifindex) ?? "") : "");
       return port ? [port] : [];
     });
   }

@@ -52,7 +52,7 @@ interface Script {
 const vid = fc.constantFrom(10, 10, 10, 10, 10, 1, 20, 31, 32, 4094);
 const vids = fc.uniqueArray(vid, { maxLength: 4 }).map((list) => VlanSet.from(list));
 const switchId = fc.constantFrom(0, 0, 0, 0, 0, 0, 0, SWITCHES - 1);
-const plain = { mtu: 1500, fdbLimit: 0, open: true, hairpin: false, sourceMac: "" } as const;
+const plain = { mtu: 1500, fdbLimit: 0, open: true, sourceMac: "" } as const;
 
 const vlans = fc.oneof(
   fc.record({ mode: fc.constant("access" as const), vlan: vid }),
@@ -60,11 +60,15 @@ const vlans = fc.oneof(
 );
 
 const workloadPort: fc.Arbitrary<Port> = fc
-  .record({ vlans, switchId, isolated: fc.boolean(), learn: often(true), flood: often(true) })
+  .record({
+    ...{ vlans, switchId, isolated: fc.boolean(), learn: often(true), flood: often(true) },
+    ...{ hairpin: often(false), open: often(true) },
+  })
   .map(({ vlans: asked, ...others }) => ({
     ...plain,
     ...others,
-    ...membership(asked, 1),
+    // What the kernel's bridge keeps closed is in no VLAN.
+    ...(others.open ? membership(asked, 1) : { pvid: 0, allowed: VlanSet.empty, untagged: VlanSet.empty }),
     kind: "veth",
     uplink: false,
     peer: true,
@@ -82,6 +86,7 @@ const uplinkPort: fc.Arbitrary<Port> = fc
     isolated: false,
     learn: true,
     flood: true,
+    hairpin: false,
   }));
 
 const portAt = (port: number): fc.Arbitrary<Port> => (port === UPLINK ? uplinkPort : workloadPort);
