@@ -12,7 +12,7 @@ import { type Workload, workloadMtu } from "./attachment.ts";
 import { groupBy } from "./group-by.ts";
 import { type Adoption, adoptedBond, adoptedUplink, adoption, isBondOf } from "./adoption.ts";
 import { ABSENT_BOND_DATA, bondOptionOf } from "./bond-options.ts";
-import { borrowFault } from "./borrowed.ts";
+import { borrowFault, isBorrowed } from "./borrowed.ts";
 import type { TargetAddress } from "./addresses.ts";
 import { gatewaysByVlan } from "./gateways.ts";
 import { bridgedVlans, compileHostNetworks, hostVlans } from "./host-networks.ts";
@@ -288,14 +288,17 @@ export function compile(input: CompileInput): Compiled {
     return false;
   }
 
-  /** Its maker may have ended, and may come again: the port is there whenever the link is. */
+  /**
+   * Its maker may have ended, and may come again: the port is there whenever the link is. What speaks against a link that
+   * is in use is said, and no reason to cut off its workload.
+   */
   function isBorrowable(attachment: Workload, context: SwitchContext, object: string): boolean {
     const { hostInterface, state } = attachment;
     const link = found.get(hostInterface);
     const fault = link && borrowFault(link, workloadMtu(attachment, context.mtu), input);
-    if (link && !fault) return true;
     if (fault) say("DEVICE_REFUSED", object, fault);
-    else if (state === "ready") say("DEVICE_ABSENT", object, `there is no link ${hostInterface} now: it is waited for`);
+    if (link) return !fault || isBorrowed(link);
+    if (state === "ready") say("DEVICE_ABSENT", object, `there is no link ${hostInterface} now: it is waited for`);
     return false;
   }
 }

@@ -180,3 +180,20 @@ test("a round borrows a link that comes back, lets one go that nobody wants, and
   t.like(round([nic], [vm]).target.conditions, [{ code: "DEVICE_ABSENT", object: "Attachment/vm/tap7" }]);
   t.like(round([nic, BRIDGE, { ...its, master: 77 }], [vm]).target.conditions, [{ code: "DEVICE_REFUSED" }]);
 });
+
+test("a link that is in use stays a port when somebody wants it for something else, and that is said", (t) => {
+  const more = { device: { kind: "existing", name: "eth7" }, hostInterface: "eth7", netnsPath: "" } as const;
+  const vm = attachment("vm/eth7", "oob", { mode: "access", vlan: 100 }, more);
+  const nic = link({ ifindex: 2, name: "nic0", up: true, flags: 0x100 });
+  const alias = "portwright-borrowed up arp 1500 for vm/eth7";
+  const its = link({ ifindex: 9, name: "eth7", up: true, alias, flags: 0x80 });
+  const state = { links: [nic, its], addresses: [address(9, "192.0.2.1")], ports: [] };
+  const named = compile(input({ intent: intent(["oob"], [UPLINK]), attachments: [vm], ...state })).target;
+  t.deepEqual([...named.ports.keys()].toSorted(), ["eth7", "nic0"]);
+  t.like(named.conditions, [{ code: "DEVICE_REFUSED", message: "eth7 has the address 192.0.2.1/24" }]);
+  const uplink = intent(["oob"], [vlanConfig("oob", ["eth7"])]);
+  const { target } = compile(input({ intent: uplink, attachments: [vm], ...state, addresses: [] }));
+  t.deepEqual([...target.ports.keys()], ["eth7"]);
+  t.false(target.ports.get("eth7")?.config.uplink);
+  t.deepEqual(target.conditions.map(({ code }) => code).toSorted(), ["DEVICE_REFUSED", "NIC_SHARED"]);
+});
