@@ -145,3 +145,21 @@ test("in a chain, the device that the plugin before made on the host is attached
     message: /device\.name is missing/,
   });
 });
+
+test("an end of a veth that somebody else made is a port, too, and the pair stays theirs", async (t) => {
+  const h = await TestHost.start(t, { intent: INTENT });
+  const theirs = await h.lab.host("theirs");
+  await h.lab.cable({ host: h.host, interface: "v0" }, { host: theirs, interface: "eth0" });
+  const before = await link(h, "v0");
+  await attach(h, "v0", "pair");
+  const [inside, wire] = [await tap(t, theirs, "eth0"), await tap(t, h.wire, "nic0")];
+  await inside.send(frame({ dst: BROADCAST, src: station(1), payload: text("from the pair") }));
+  await until(() =>
+    wire.frames.some(({ data, vlan }) => vlan?.tci === 100 && Buffer.from(data).includes("from the pair")),
+  );
+  await wire.send(frame({ dst: station(1), src: station(9), tags: [{ vid: 100 }], payload: text("to the pair") }));
+  await until(() => inside.frames.some(({ data }) => Buffer.from(data).includes("to the pair")));
+  await detach(h, "v0", "pair");
+  t.deepEqual(await link(h, "v0"), before);
+  t.true((await theirs.namespace.link({ name: "eth0" }))?.up);
+});
