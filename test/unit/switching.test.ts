@@ -42,6 +42,25 @@ test("a limit of addresses that the kernel's bridge cannot keep is said, and not
   t.deepEqual(wanted(EBPF).target.conditions, []);
 });
 
+test("a closed port is in its VLANs, closed, in BPF, and in none in the kernel's bridge; the uplink carries them", (t) => {
+  const closed = attachment("a", "oob", { mode: "access", vlan: 100 }, { gated: true, spoofCheck: true });
+  const oob = intent(["oob"], [vlanConfig("oob", ["nic0"])]);
+  const of = (switching: Switching, one: typeof closed) =>
+    compile(input({ intent: oob, attachments: [one], switching, links: machine.links })).target.ports;
+  const open = { ...closed, gated: false };
+  for (const [switching, one, vlans, isOpen, source] of [
+    [EBPF, closed, "100", false, closed.mac],
+    [BRIDGE, closed, "", false, ""],
+    [EBPF, open, "100", true, closed.mac],
+    [BRIDGE, open, "100", true, closed.mac],
+  ] as const) {
+    const config = of(switching, one).get(closed.hostInterface)?.config;
+    t.is(`${config?.allowed}`, vlans);
+    t.like(config, { pvid: vlans === "" ? 0 : 100, open: isOpen, sourceMac: source });
+    t.is(`${of(switching, one).get("nic0")?.config.allowed}`, "100");
+  }
+});
+
 test("a switch that changes its datapath has its ports removed and added, and then nothing is left to do", (t) => {
   const before = simulate(diff(wanted(EBPF).target, machine), machine);
   const { target } = wanted(BRIDGE, before);
