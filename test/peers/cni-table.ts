@@ -27,6 +27,8 @@ export interface OracleRow {
   readonly steps?: readonly Step[];
   /** what CNI_NETNS leads to */
   readonly pod?: "plain" | "has eth0" | "nothing there" | "a file" | "the host";
+  /** on a bridge of its own: the managed one is the same for all rows, and has gateways of one row only */
+  readonly only?: "local";
   /** by step, with or without its number, or "all": why ours is not theirs */
   readonly differs?: Readonly<Record<string, string>>;
 }
@@ -39,6 +41,8 @@ const ONE = { ipam: STATIC(ADDRESS) };
 const LOCAL = (more: object = {}) => ({
   ipam: { type: "host-local", dataDir: "$DATA", ranges: [[{ subnet: "10.2.0.0/24" }]], ...more },
 });
+const SUBNET = (four: string, six?: string, more: object = {}) =>
+  LOCAL({ ranges: [[{ subnet: `${four}.0/24` }], ...(six === undefined ? [] : [[{ subnet: `${six}/64` }]])], ...more });
 const PREV = (more: object) => ({ prevResult: { cniVersion: "1.0.0", ...more } });
 const MAC = "02:12:34:56:78:9a";
 const versions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"] as const;
@@ -51,6 +55,7 @@ const LEFT_BEHIND = "defect: when IPAM fails the veth stays in the container";
 const FOREIGN = "defect: DEL removes an interface of that name, whoever made it";
 const UNCHECKED = "decision: a member that cannot be meant so is refused, not passed over";
 const CHAIN = "defect: prevResult does not come out again (CNI SPEC, ADD)";
+const SAME_ROUTE = "defect of 1.1.1: of equal routes the second fails; in later ones the first counts, as here";
 const OWN_NETNS = "defect of 1.1.1: the host's own namespace is not recognised; later ones do so after the work";
 
 export const ORACLE_ROWS: readonly OracleRow[] = [
@@ -224,6 +229,19 @@ export const ORACLE_ROWS: readonly OracleRow[] = [
   { name: "a bridge that is not managed", conf: { bridge: "cni7", mtu: 1400, hairpinMode: true } },
   { name: "a gateway on a bridge that is not managed", conf: { bridge: "cni8", isDefaultGateway: true, ...ONE } },
 
+  // ---- gateways on a bridge of the row's own
+  { name: "isGateway, host-local", only: "local", conf: { isGateway: true, ...SUBNET("10.20.0") } },
+  { name: "isGateway, both families", only: "local", conf: { isGateway: true, ...SUBNET("10.21.0", "fd21::") } },
+  { name: "forceAddress", only: "local", conf: { isGateway: true, forceAddress: true, ...SUBNET("10.26.0") } },
+  {
+    name: "isDefaultGateway beside a default route without a gateway",
+    only: "local",
+    conf: { isDefaultGateway: true, ...SUBNET("10.24.0", undefined, { routes: [{ dst: "0.0.0.0/0" }] }) },
+    differs: { all: SAME_ROUTE },
+  },
+  { name: "hairpinMode with addresses", conf: { hairpinMode: true, ...ONE } },
+  { name: "promiscMode with addresses", conf: { promiscMode: true, ...ONE } },
+
   // ---- the MAC
   { name: "mac by runtimeConfig", conf: { runtimeConfig: { mac: MAC } } },
   { name: "mac by args.cni", conf: { args: { cni: { mac: MAC } } } },
@@ -268,7 +286,7 @@ export const ORACLE_ROWS: readonly OracleRow[] = [
   {
     name: "static, the same route twice",
     conf: { ipam: { ...STATIC(ADDRESS), routes: [{ dst: "10.9.0.0/16" }, { dst: "10.9.0.0/16" }] } },
-    differs: { all: "defect of 1.1.1: of equal routes the second fails; in later ones the first counts, as here" },
+    differs: { all: SAME_ROUTE },
   },
   {
     name: "static, route without any gateway",
