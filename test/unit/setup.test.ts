@@ -85,6 +85,8 @@ test("tests need more packages than a run", (t) => {
     [
       "iperf3",
       "tcpdump",
+      "iptables",
+      "nftables",
       "golang-go",
       "golang-github-appc-cni-dev",
       "systemd",

@@ -87,7 +87,8 @@ struct job {
 static void work(const struct job* job, int worker, const char* pod, FILE* out) {
   char command[32], container[64], netns[4096], interface[] = "CNI_IFNAME=eth0";
   char path[] = "CNI_PATH=/usr/lib/cni:/opt/cni/bin";
-  char* env[] = {command, container, netns, interface, path, NULL};
+  char programs[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"; /* the stock plugin runs nft and iptables */
+  char* env[] = {command, container, netns, interface, path, programs, NULL};
 
   snprintf(netns, sizeof(netns), "CNI_NETNS=%s", pod);
   for (int i = 0; i < job->count; i++) {

@@ -45,7 +45,7 @@ const CASES: readonly Case[] = [
   {
     name: "cni-gateway",
     what: "isGateway and ipMasq",
-    options: { isGateway: true, ipMasq: true, ipMasqBackend: "nftables" },
+    options: { isGateway: true, ipMasq: true },
     addresses: true,
   },
   { name: "cni-parallel", what: "16 at a time", pods: 16 },
