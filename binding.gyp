@@ -40,6 +40,8 @@
         "native/addon/packet.cc",
         "native/addon/packet_socket.cc",
         "native/addon/receive.cc",
+        "native/addon/program.cc",
+        "native/addon/program_js.cc",
         "native/addon/route.cc",
         "native/addon/sysctl.cc",
         "native/addon/tap.cc"

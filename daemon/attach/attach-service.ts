@@ -30,7 +30,7 @@ export interface AttachServiceOptions {
   readonly records: Records;
   readonly deleteQueue: DeleteQueue;
   readonly masquerade: Pick<Masquerade, "add" | "remove" | "verify">;
-  readonly kernel: Pick<Kernel, "openNetns" | "enter">;
+  readonly kernel: Pick<Kernel, "openNetns" | "enter" | "runProgram">;
   /** the managed namespace: nobody is attached into it, and its bridges' MACs go into CNI results */
   readonly host: { readonly handle: Pick<NetnsHandle, "device" | "inode">; link(ref: LinkRef): Promise<Link | null> };
   readonly intent: () => Pick<Intent, "networks">;
@@ -72,7 +72,7 @@ export class AttachService {
 
   constructor(options: AttachServiceOptions) {
     this.#options = options;
-    this.#ipam = options.ipam ?? new Ipam();
+    this.#ipam = options.ipam ?? new Ipam(options.kernel);
     this.#attachments = new Attachments({ now: () => new Date(), ...options });
     this.#recovered = new Promise((resolve) => {
       this.#markRecovered = resolve;

@@ -2,11 +2,15 @@
  * Addresses from the IPAM plugins that are installed: found in CNI_PATH, run with the request's environment and its
  * whole stdin (CNI SPEC 1.1.0, section 4). No shell is involved.
  */
-import { execFile, type ExecFileException } from "node:child_process";
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants as modes, statSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
+import { isKernelError } from "../kernel/kernel-error.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import type { ProgramEnd } from "../kernel/program.ts";
 import { isObject } from "../safe-json.ts";
+import { messageOf } from "../thrown.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
 import { Limiter } from "../async/limiter.ts";
 import { type CniResult, parseResult } from "./result.ts";
@@ -39,7 +43,7 @@ export class IpamError extends PortwrightError {
 export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check" | "gc" | "status">;
 
 export interface IpamOptions {
-  /** plugins that run at once */
+  /** plugins that run at once: each takes a thread of libuv's pool of four, and the disk needs one */
   readonly concurrency?: number;
   /** ms; below the 60 s after which the plugin executable gives up */
   readonly timeout?: number;
@@ -48,11 +52,13 @@ export interface IpamOptions {
 const MAX_OUTPUT = 1 << 20;
 
 export class Ipam {
+  readonly #kernel: Pick<Kernel, "runProgram">;
   readonly #limiter: Limiter;
   readonly #timeout: number;
 
-  constructor(options: IpamOptions = {}) {
-    this.#limiter = new Limiter(options.concurrency ?? 4);
+  constructor(kernel: Pick<Kernel, "runProgram">, options: IpamOptions = {}) {
+    this.#kernel = kernel;
+    this.#limiter = new Limiter(options.concurrency ?? 3);
     this.#timeout = options.timeout ?? 30_000;
   }
 
@@ -93,18 +99,18 @@ export class Ipam {
     });
   }
 
-  #execute(file: string, env: Record<string, string>, call: IpamCall): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const options = { env, timeout: this.#timeout, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT } as const;
-      const child = execFile(file, [], options, (error, stdout, stderr) => {
-        if (stderr !== "") call.stderr(stderr);
-        if (error === null) resolve(stdout);
-        else reject(pluginError(error, stdout, call.type, this.#timeout));
-      });
-      // A plugin that ends without having read its stdin is no error of ours: its exit code tells.
-      child.stdin?.on("error", () => {});
-      child.stdin?.end(call.stdin);
-    });
+  async #execute(file: string, env: Record<string, string>, call: IpamCall): Promise<string> {
+    let end: ProgramEnd;
+    try {
+      const timeout = this.#timeout;
+      end = await this.#kernel.runProgram({ file, env, stdin: call.stdin, timeout, maxOutput: MAX_OUTPUT });
+    } catch (cause) {
+      const why = isKernelError(cause) ? cause.code : messageOf(cause);
+      throw new PortwrightError("IPAM_FAILED", `IPAM plugin ${call.type} cannot be run: ${why}`, { cause });
+    }
+    if (end.stderr !== "") call.stderr(end.stderr);
+    if (end.cut === "" && end.exitCode === 0) return end.stdout;
+    throw pluginError(end, call.type, this.#timeout);
   }
 }
 
@@ -115,7 +121,7 @@ function findPlugin(type: string, path: string): string {
     for (const directory of directories) {
       const file = join(directory, type);
       try {
-        accessSync(file, constants.X_OK);
+        accessSync(file, modes.X_OK);
         if (statSync(file).isFile()) return file;
       } catch {
         // the next directory
@@ -128,18 +134,20 @@ function findPlugin(type: string, path: string): string {
   );
 }
 
-function pluginError(error: ExecFileException, stdout: string, type: string, timeout: number): PortwrightError {
+function pluginError({ stdout, cut, signal, exitCode }: ProgramEnd, type: string, timeout: number): PortwrightError {
   const told = tryParse(stdout);
   if (told !== null) return told;
   const why =
-    error.code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER"
+    cut === "output"
       ? "wrote more than 1 MiB"
-      : error.killed
+      : cut === "timeout"
         ? `did not end within ${timeout / 1000} s`
-        : typeof error.code === "string"
-          ? `cannot be run: ${error.code}`
-          : `ended with ${error.signal ? `signal ${error.signal}` : `exit code ${error.code}`} and no error text`;
-  return new PortwrightError("IPAM_FAILED", `IPAM plugin ${type} ${why}`, { cause: error });
+        : `ended with ${signal > 0 ? `signal ${signalName(signal)}` : `exit code ${exitCode}`} and no error text`;
+  return new PortwrightError("IPAM_FAILED", `IPAM plugin ${type} ${why}`);
+}
+
+function signalName(signal: number): string {
+  return Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? `${signal}`;
 }
 
 function tryParse(stdout: string): IpamError | null {

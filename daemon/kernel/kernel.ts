@@ -6,6 +6,7 @@
  */
 
 import type { PacketSocket, PacketSocketOptions, ReceivedFrame } from "./packet.ts";
+import type { ProgramCall, ProgramEnd } from "./program.ts";
 
 export type { PacketSocket, PacketSocketOptions, ReceivedFrame };
 
@@ -380,6 +381,7 @@ export interface Kernel {
   createNetns(path: string): Promise<void>;
   /** unbinds and removes the file; absent is fine */
   removeNetns(path: string): Promise<void>;
+  runProgram(call: ProgramCall): Promise<ProgramEnd>;
   isBpffs(path: string): boolean;
   /** mounts a bpffs on an existing directory; fine if there is one already */
   mountBpffs(directory: string): void;

@@ -4,6 +4,7 @@ import { native, nativeSync } from "./native-error.ts";
 import { nativeHost } from "./native-host.ts";
 import { loadAddon } from "./native-loader.ts";
 import { NativeNamespace } from "./native-namespace.ts";
+import type { ProgramCall, ProgramEnd } from "./program.ts";
 
 /** The functions that concern namespaces from outside. */
 export interface NetnsAddon {
@@ -12,6 +13,13 @@ export interface NetnsAddon {
   enter(handle: NetnsHandle): Promise<object>;
   createNetns(path: string): Promise<void>;
   removeNetns(path: string): Promise<void>;
+  runProgram(
+    file: string,
+    env: readonly string[],
+    stdin: string,
+    timeout: number,
+    maxOutput: number,
+  ): Promise<ProgramEnd>;
 }
 
 /** A namespace of the addon also takes the size of an event listener's buffer (native-namespace.ts). */
@@ -32,6 +40,10 @@ export function nativeKernel(): NativeKernel {
       enter: async (handle: NetnsHandle) => new NativeNamespace(addon, await native(() => addon.enter(handle)), handle),
       createNetns: (path: string) => native(() => addon.createNetns(path)),
       removeNetns: (path: string) => native(() => addon.removeNetns(path)),
+      runProgram: ({ file, env, stdin, timeout, maxOutput }: ProgramCall) => {
+        const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+        return native(() => addon.runProgram(file, variables, stdin, timeout, maxOutput));
+      },
     });
   }
   return kernel;

@@ -8,6 +8,7 @@
 #include "namespace.h"
 #include "netns.h"
 #include "packet.h"
+#include "program.h"
 #include "route_state.h"
 
 namespace {
@@ -29,6 +30,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitMasquerade(env, exports);
   pw::InitSysctl(env, exports);
   pw::InitPacket(env, exports);
+  pw::InitPrograms(env, exports);
   pw::InitReceive(env, exports);
   return exports;
 }

@@ -87,7 +87,8 @@ export class FakeHost {
     return netns;
   }
 
-  readonly kernel: Pick<Kernel, "openNetns" | "enter"> = {
+  readonly kernel: Pick<Kernel, "openNetns" | "enter" | "runProgram"> = {
+    runProgram: ({ file }) => Promise.reject(kernelError("ENOENT", 2, file)),
     openNetns: (path: string): NetnsHandle => {
       this.onOpen(path);
       const netns = this.namespaces.get(path);

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { Ipam, type IpamCall, IpamError } from "../../daemon/attach/ipam.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { baseConf, cni, FakeHost } from "../support/attach-fakes.ts";
 
 const STOCK = "/usr/lib/cni";
@@ -46,7 +47,7 @@ withStock("host-local gives an address in every version it knows, and takes it b
     const fake = new FakeHost();
     t.teardown(() => fake.dispose());
     const netns = fake.addNetns("/ns/a");
-    const service = await fake.started({ ipam: new Ipam() });
+    const service = await fake.started({ ipam: new Ipam(nativeKernel()) });
     const ipam = {
       type: "host-local",
       dataDir,
@@ -76,7 +77,7 @@ withStock("an ADD that fails after host-local gave an address gives it back", as
   const fake = new FakeHost();
   t.teardown(() => fake.dispose());
   fake.addNetns("/ns/a");
-  const service = await fake.started({ ipam: new Ipam() });
+  const service = await fake.started({ ipam: new Ipam(nativeKernel()) });
   fake.onStep = (step) => {
     if (step === "address") throw new Error("no");
   };
@@ -92,7 +93,7 @@ withStock("static gives what the configuration says; its errors are passed on", 
   const fake = new FakeHost();
   t.teardown(() => fake.dispose());
   const netns = fake.addNetns("/ns/a");
-  const service = await fake.started({ ipam: new Ipam() });
+  const service = await fake.started({ ipam: new Ipam(nativeKernel()) });
   const ipam = {
     type: "static",
     addresses: [{ address: "10.7.0.5/16", gateway: "10.7.0.1" }],
@@ -123,7 +124,7 @@ test("a plugin gets the environment, its verb and the whole of stdin; stderr is 
     `env | grep -v -e ^PWD -e ^OLDPWD -e ^SHLVL -e ^_ -e ^PATH | sort > ${path}/env; cat > ${path}/stdin; echo oh >&2; echo '{"ips":[{"address":"10.0.0.1/8"}]}'`,
   );
   const one = call("mine", `relative:${path}/a:/does/not/exist:${path}`, '{"x":"ü"}');
-  const result = await new Ipam().add(one);
+  const result = await new Ipam(nativeKernel()).add(one);
   t.is(result.ips[0]?.address, "10.0.0.1/8");
   t.is(readFileSync(join(path, "env"), "utf8"), `CNI_COMMAND=ADD\nCNI_CONTAINERID=c\nCNI_PATH=${one.env.CNI_PATH}\n`);
   t.is(readFileSync(join(path, "stdin"), "utf8"), '{"x":"ü"}');
@@ -141,8 +142,8 @@ test("what goes wrong with a plugin is told in words", async (t) => {
   plugin(path, "empty", "echo '{}'");
   plugin(path, "wrong", `echo '{"ips":[{"address":"1.2.3.4"}]}'`);
   writeFileSync(join(path, "data"), "no program");
-  const hasty = new Ipam({ timeout: 300 });
-  const patient = new Ipam();
+  const hasty = new Ipam(nativeKernel(), { timeout: 300 });
+  const patient = new Ipam(nativeKernel());
   const failure = async (type: string, where = path) =>
     await t.throwsAsync<IpamError>((type === "slow" ? hasty : patient).add(call(type, where)));
   const own = await failure("own");
@@ -173,7 +174,7 @@ test("no more plugins run at once than allowed", async (t) => {
     "count",
     `d=$(mktemp -d ${path}/run.XXXXXX); ls -d ${path}/run.* | wc -l >> ${path}/seen; sleep 0.1; rmdir $d; echo '{"ips":[{"address":"10.0.0.1/8"}]}'`,
   );
-  const ipam = new Ipam({ concurrency: 2 });
+  const ipam = new Ipam(nativeKernel(), { concurrency: 2 });
   await Promise.all(Array.from({ length: 7 }, () => ipam.add(call("count", path))));
   const seen = readFileSync(join(path, "seen"), "utf8").trim().split("\n").map(Number);
   t.is(seen.length, 7);

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Node's child_process forks: it copies the page tables of the whole daemon on its main thread, and after that each
+// page that is written is copied. posix_spawn shares them until the exec (CLONE_VM | CLONE_VFORK).
+#include "program.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "error.h"
+#include "fd.h"
+
+namespace pw {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Pipe {
+  Fd read, write;
+};
+
+Pipe MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) throw KernelError(errno, "pipe2", "");
+  Pipe pipe;
+  pipe.read.Reset(ends[0]);
+  pipe.write.Reset(ends[1]);
+  return pipe;
+}
+
+void Unblock(const Fd& fd) {
+  if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0) throw KernelError(errno, "fcntl", "");
+}
+
+struct SpawnSettings {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+
+  SpawnSettings(int input, int output, int errors) {
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
+    posix_spawnattr_init(&attributes);
+    // Signals as a fresh process has them, and a process group of its own, so that what it starts is killed with it.
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  ~SpawnSettings() {
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+};
+
+// A child that is waited for, whatever happens.
+class Child {
+ public:
+  Child(const ProgramCall& call, const SpawnSettings& settings) {
+    std::vector<char*> environment;
+    for (const std::string& variable : call.environment) environment.push_back(const_cast<char*>(variable.c_str()));
+    environment.push_back(nullptr);
+    char* arguments[] = {const_cast<char*>(call.file.c_str()), nullptr};
+    int error =
+        posix_spawn(&pid_, call.file.c_str(), &settings.actions, &settings.attributes, arguments, environment.data());
+    if (error != 0) throw KernelError(error, "execve", call.file);
+    end_.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));  // Linux 5.3
+    if (!end_) {
+      error = errno;
+      Kill();
+      Wait();
+      throw KernelError(error, "pidfd_open", call.file);
+    }
+  }
+  Child(const Child&) = delete;
+  ~Child() {
+    if (pid_ > 0) {
+      Kill();
+      Wait();
+    }
+  }
+
+  const Fd& end() const { return end_; }  // readable when the process has ended
+  void Kill() { kill(-pid_, SIGKILL); }
+  int Wait() {
+    int status = 0;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+    return status;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  Fd end_;
+};
+
+// Takes what is there; closes the pipe at its end. False: it is more than may be.
+bool Drain(Fd& fd, std::string& text, size_t limit) {
+  char buffer[16384];
+  while (fd) {
+    ssize_t n = read(fd.get(), buffer, sizeof(buffer));
+    if (n > 0) {
+      text.append(buffer, static_cast<size_t>(n));
+      if (text.size() > limit) return false;
+    } else if (n < 0 && errno == EINTR) {
+      continue;
+    } else if (n < 0 && errno == EAGAIN) {
+      break;
+    } else {
+      fd.Reset();
+    }
+  }
+  return true;
+}
+
+// Whoever does not read what it is given has no need of it: no error (SIGPIPE is ignored, as Node has it).
+void Feed(Fd& fd, const std::string& text, size_t& written) {
+  while (written < text.size()) {
+    ssize_t n = write(fd.get(), text.data() + written, text.size() - written);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n < 0) break;
+    written += static_cast<size_t>(n);
+  }
+  fd.Reset();
+}
+
+}  // namespace
+
+ProgramEnd RunProgram(const ProgramCall& call) {
+  Pipe input = MakePipe(), output = MakePipe(), errors = MakePipe();
+  Child child(call, SpawnSettings(input.read.get(), output.write.get(), errors.write.get()));
+  input.read.Reset();
+  output.write.Reset();
+  errors.write.Reset();
+  for (const Fd* fd : {&input.write, &output.read, &errors.read}) Unblock(*fd);
+
+  ProgramEnd end;
+  size_t written = 0;
+  const auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
+  for (bool ended = false; !ended;) {
+    // What has been closed is -1, which poll passes over.
+    pollfd fds[] = {{input.write.get(), POLLOUT, 0},
+                    {output.read.get(), POLLIN, 0},
+                    {errors.read.get(), POLLIN, 0},
+                    {child.end().get(), POLLIN, 0}};
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    int n = poll(fds, 4, static_cast<int>(std::max<int64_t>(left, 0)));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw KernelError(errno, "poll", call.file);
+    if (n == 0) {
+      end.cut = "timeout";
+      break;
+    }
+    // Looked at before the rest: what it wrote last is in the pipes by then.
+    ended = fds[3].revents != 0;
+    if (fds[0].revents != 0) Feed(input.write, call.input, written);
+    if (!Drain(output.read, end.output, call.max_output) || !Drain(errors.read, end.errors, call.max_output)) {
+      end.cut = "output";
+      break;
+    }
+  }
+  if (*end.cut != 0) child.Kill();
+  end.status = child.Wait();
+  return end;
+}
+
+}  // namespace pw

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// runProgram(file, environment, input, timeout, maxOutput): a promise, kept by a thread of libuv's pool.
+#include <sys/wait.h>
+
+#include <optional>
+
+#include "convert.h"
+#include "executor.h"
+#include "js.h"
+#include "program.h"
+
+namespace pw {
+
+namespace {
+
+class ProgramRun : public Napi::AsyncWorker {
+ public:
+  ProgramRun(Napi::Env env, ProgramCall call)
+      : AsyncWorker(env, "pw-program"), call_(std::move(call)), deferred_(Napi::Promise::Deferred::New(env)) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    try {
+      end_ = RunProgram(call_);
+    } catch (const KernelError& e) {
+      error_ = e;
+    } catch (const std::exception& e) {
+      error_.emplace(EIO, "internal", call_.file, e.what());
+    }
+  }
+  void OnOK() override {
+    Napi::Env env = Env();
+    if (error_) return deferred_.Reject(Executor::ToJs(env, *error_));
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("exitCode", WIFEXITED(end_.status) ? WEXITSTATUS(end_.status) : -1);
+    out.Set("signal", WIFSIGNALED(end_.status) ? WTERMSIG(end_.status) : 0);
+    out.Set("cut", end_.cut);
+    out.Set("stdout", end_.output);
+    out.Set("stderr", end_.errors);
+    deferred_.Resolve(out);
+  }
+
+ private:
+  ProgramCall call_;
+  Napi::Promise::Deferred deferred_;
+  ProgramEnd end_;
+  std::optional<KernelError> error_;
+};
+
+Napi::Value Run(const Napi::CallbackInfo& info) {
+  ProgramCall call;
+  call.file = ToText(info[0], "file");
+  Napi::Array environment = ToObject(info[1], "environment").As<Napi::Array>();
+  for (uint32_t i = 0; i < environment.Length(); i++) {
+    call.environment.push_back(ToText(environment.Get(i), "environment"));
+  }
+  call.input = ToText(info[2], "input");
+  call.timeout_ms = ToU32(info[3], "timeout", 600'000);
+  call.max_output = ToU32(info[4], "maxOutput");
+  auto* run = new ProgramRun(info.Env(), std::move(call));  // deletes itself when it is done
+  Napi::Promise promise = run->promise();
+  run->Queue();
+  return promise;
+}
+
+}  // namespace
+
+void InitPrograms(Napi::Env, Napi::Object exports) {
+  Export<Run>(exports, "runProgram");
+}
+
+}  // namespace pw
