@@ -5,6 +5,7 @@ import type { LinkData } from "../../daemon/kernel/kernel.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
 import { membership, type PortVlans } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
+import { kernelFeatures } from "../../daemon/kernel/features.ts";
 import { bpfObjectFile } from "../../daemon/package-files.ts";
 import { station } from "../peers/frames.ts";
 import { PLAIN_PORT } from "../peers/port-config.ts";
@@ -127,8 +128,7 @@ export function blind(objectFile: string): Connect {
 /** Whether the kernel's bridge knows VLANs (CONFIG_BRIDGE_VLAN_FILTERING). */
 export async function canFilter(scope: Scope): Promise<boolean> {
   const { namespace } = await scope.host(`filter${filters++}`);
-  await namespace.createLink({ name: "br0", kind: "bridge" });
-  return (await namespace.link({ name: "br0" }))?.data["vlanFiltering"] !== undefined;
+  return (await kernelFeatures(namespace)).vlanFiltering;
 }
 
 let filters = 0;
