@@ -135,10 +135,20 @@ test("an attachment that is made while garbage is collected is not garbage", asy
   const gate = new Promise<void>((resolve) => {
     release = resolve;
   });
-  fake.onStep = (step) => (step === "made" ? gate : undefined);
+  let reach = () => {};
+  const made = new Promise<void>((resolve) => {
+    reach = resolve;
+  });
+  fake.onStep = (step) => {
+    if (step !== "made") return;
+    reach();
+    return gate;
+  };
   fake.addNetns("/ns/new");
   const adding = cni(service, { command: "ADD", containerId: "new", netns: "/ns/new", conf });
+  await made; // on record, and in the kernel
   const collecting = gc(service, { [VALID]: [] });
+  await new Promise((resolve) => setTimeout(resolve, 20)); // it has read the records, and waits for its turn
   release();
   t.is((await adding).exitCode, 0);
   t.is((await collecting).exitCode, 0);
