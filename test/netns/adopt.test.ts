@@ -135,7 +135,7 @@ test.serial(
     t.is(await owned(h.host), before);
     const { sent, received } = await pings.stop();
     t.is(received, sent);
-    t.true(sent > 100);
+    t.true(sent > 20);
   },
 );
 
