@@ -117,6 +117,7 @@ test("another address takes the place of the one before; without its HostNetwork
   await reload(h, OOB());
   await until(async () => (await h.status()).hostNetworks.length === 0);
   await until(async () => (await h.host.namespace.link({ name: "oob-br.100" })) === null);
+  await until(async () => (await h.status()).transaction.phase === "idle"); // the uplink's VLANs go last
   t.deepEqual(await hostState(h), bare);
 });
 
