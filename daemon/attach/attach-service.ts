@@ -79,6 +79,7 @@ export class AttachService {
     });
     const host: CniHost = {
       ipam: this.#ipam,
+      log: options.log,
       intent: options.intent,
       openNetns: (path, allowOwn) => this.#openNetns(path, allowOwn),
       collect: (garbage) => this.#collect(garbage),

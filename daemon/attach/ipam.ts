@@ -40,7 +40,7 @@ export class IpamError extends PortwrightError {
 }
 
 /** What the rest of the room uses of it. */
-export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check" | "gc" | "status">;
+export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check" | "gc" | "status" | "versions">;
 
 export interface IpamOptions {
   /** plugins that run at once: each takes a thread of libuv's pool of four, and the disk needs one */
@@ -89,6 +89,13 @@ export class Ipam {
 
   async status(call: IpamCall): Promise<void> {
     await this.#run(call, "STATUS");
+  }
+
+  /** cniVersions that it supports, as it says itself */
+  async versions(call: IpamCall): Promise<readonly string[]> {
+    const what = `the VERSION answer of IPAM plugin ${call.type}`;
+    const answer = parseJsonObject(await this.#run(call, "VERSION"), what, "IPAM_FAILED");
+    return new Fields(answer, what, "IPAM_FAILED").strings("supportedVersions") ?? [];
   }
 
   #run(call: IpamCall, command: string): Promise<string> {

@@ -6,8 +6,11 @@ import { messageOf } from "../thrown.ts";
 import type { CniRequest } from "./cni-request.ts";
 import { type Collected, type Garbage, type ValidAttachment, validIds } from "./collector.ts";
 import { Fields } from "./decode.ts";
+import type { AttachLog } from "./attachments.ts";
+import { askAddresses } from "./ipam-verbs.ts";
 import type { Addresses, IpamCall } from "./ipam.ts";
 import { networkOf, parseNetConf } from "./netconf.ts";
+import { requireVersion } from "./version.ts";
 import type { Intent } from "../model/resources.ts";
 
 /** What keeps a network from working, each a sentence. */
@@ -20,6 +23,7 @@ export interface NetworkHealth {
 
 export interface NetworkVerbsHost {
   readonly ipam: Addresses;
+  readonly log: AttachLog;
   intent(): Pick<Intent, "networks">;
   collect(garbage: Garbage): Promise<Collected>;
   health(clusterNetwork: string): Promise<NetworkHealth>;
@@ -37,7 +41,9 @@ export async function gc(host: NetworkVerbsHost, raw: JsonObject, request: CniRe
   const failures = failed.map(({ id, message }) => `${id}: ${message}`);
   if (ipamType !== "") {
     try {
-      await host.ipam.gc(call(ipamType, request));
+      const answer = await askAddresses(host.ipam, "gc", call(ipamType, request), requireVersion(raw.cniVersion));
+      // It has no garbage that it knows of. What we collected it was told by DEL.
+      if (answer !== "done") host.log.info({ ipam: ipamType, network: name }, "the IPAM plugin cannot collect garbage");
     } catch (error) {
       // The plugin's own code and words, if they are all there is to tell.
       if (failures.length === 0) throw error;
@@ -59,7 +65,11 @@ export async function status(
   const { cannotAttach, suffers } = port.localBridge === null ? await host.health(port.clusterNetwork) : HEALTHY;
   if (suffers.length > 0) throw new PortwrightError("NETWORK_SUFFERS", [...suffers, ...cannotAttach].join("; "));
   if (cannotAttach.length > 0) throw new PortwrightError("CNI_NOT_READY", cannotAttach.join("; "));
-  if (ipamType !== "") await host.ipam.status(call(ipamType, request));
+  if (ipamType === "") return "";
+  const version = requireVersion(raw.cniVersion);
+  // One that does not know the verb may work all the same; but not with a configuration of a version that it refuses.
+  if ((await askAddresses(host.ipam, "status", call(ipamType, request), version)) === "unknown version")
+    throw new PortwrightError("CNI_NOT_READY", `IPAM plugin ${ipamType} does not support cniVersion ${version}`);
   return "";
 }
 

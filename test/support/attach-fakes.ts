@@ -68,6 +68,7 @@ export class FakeHost {
     routes: [{ dst: "0.0.0.0/0" }],
     dns: {},
   };
+  ipamVersions: readonly string[] = ["1.0.0", "1.1.0"];
   health: NetworkHealth = { cannotAttach: [], suffers: [] };
   openHandles = 0;
   openNamespaces = 0;
@@ -198,6 +199,7 @@ export class FakeHost {
       this.ipamCalls.push(`STATUS ${call.type}`);
       await this.onStep("ipam-status");
     },
+    versions: async () => this.ipamVersions,
   };
 
   /** As at a start of the daemon: what is on disk is read anew. */

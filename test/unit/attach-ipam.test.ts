@@ -89,6 +89,21 @@ withStock("an ADD that fails after host-local gave an address gives it back", as
   );
 });
 
+withStock("host-local of before 1.1.0 is no failure of GC, and STATUS names its version", async (t) => {
+  const fake = new FakeHost();
+  t.teardown(() => fake.dispose());
+  const service = await fake.started({ ipam: new Ipam(nativeKernel()) });
+  const known = await new Ipam(nativeKernel()).versions(call("host-local", STOCK));
+  t.true(known.includes("1.0.0"));
+  const conf = { ...baseConf, cniVersion: "1.1.0", ipam: { type: "host-local", subnet: "10.9.8.0/24" } };
+  const ask = (command: string) =>
+    cni(service, { command, conf, env: { CNI_CONTAINERID: "", CNI_IFNAME: "", CNI_NETNS: "" } });
+  t.is((await ask("GC")).stdout, "");
+  const { json } = await ask("STATUS");
+  if (known.includes("1.1.0")) t.deepEqual(json, {});
+  else t.like(json, { code: 50, msg: "IPAM plugin host-local does not support cniVersion 1.1.0" });
+});
+
 withStock("static gives what the configuration says; its errors are passed on", async (t) => {
   const fake = new FakeHost();
   t.teardown(() => fake.dispose());

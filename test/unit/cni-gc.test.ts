@@ -1,5 +1,6 @@
 /** GC and STATUS: what is collected, what is spared, what the runtime hears. */
 import test from "ava";
+import { IpamError } from "../../daemon/attach/ipam.ts";
 import type { AttachService } from "../../daemon/attach/attach-service.ts";
 import { kernelError, baseConf, cni, type FakeHost, vlanNetwork } from "../support/attach-fakes.ts";
 import { host, ipamConf } from "../support/attach-checks.ts";
@@ -214,3 +215,29 @@ test("STATUS: 50 when nothing can be attached, 51 when what is attached suffers,
   };
   t.is((await ask()).exitCode, 1);
 });
+
+/** what a plugin says to GC or STATUS, and what the runtime hears: 0 is success */
+const REFUSALS = [
+  { of: "a plugin of before 1.1.0", code: 3, versions: ["0.4.0", "1.0.0"], gc: 0, status: 50 },
+  { of: "one that has the version without the verb", code: 4, versions: ["1.0.0", "1.1.0"], gc: 0, status: 0 },
+  { of: "one that knows the verb and fails", code: 5, versions: ["1.0.0", "1.1.0"], gc: 5, status: 5 },
+];
+
+for (const { of, code, versions, ...heard } of REFUSALS)
+  test(`IPAM refuses GC and STATUS: ${of}`, async (t) => {
+    const fake = host(t);
+    const service = await fake.started();
+    await attach(fake, service, "a");
+    fake.ipamVersions = versions;
+    fake.onStep = (step) => {
+      if (step === "ipam-gc" || step === "ipam-status") throw new IpamError(code, "no", "");
+    };
+    const ipam = { type: "host-local" };
+    const collected = await gc(service, { [VALID]: [], ipam });
+    t.is(collected.json.code ?? 0, heard.gc);
+    t.deepEqual(left(service), []);
+    const asked = await cni(service, { command: "STATUS", conf: { ...conf, ipam } });
+    t.is(asked.json.code ?? 0, heard.status);
+    const noted = fake.log.some(({ message }) => message === "the IPAM plugin cannot collect garbage");
+    t.is(noted, heard.gc === 0);
+  });
