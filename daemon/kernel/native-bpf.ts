@@ -10,7 +10,7 @@ import type {
   RingReader,
   TestRun,
   TestRunResult,
-} from "./kernel.ts";
+} from "./bpf.ts";
 import { ignoreClosed, native } from "./native-error.ts";
 
 /** The object that the addon's enter() gives. */

@@ -1,8 +1,8 @@
 /** A network namespace over the addon: rtnetlink, sysctls and events. The work is in native/addon/. */
+import type { Bpf } from "./bpf.ts";
 import type {
   Address,
   AddressSpec,
-  Bpf,
   BridgeVlan,
   BridgeVlanStats,
   Link,

@@ -1,7 +1,7 @@
 /** Frames from one pod, counted and dropped where they arrive: what all rows of packets a second share. */
 import { cpus, release } from "node:os";
 import type { LabHost } from "../../daemon/demo/lab.ts";
-import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/kernel.ts";
+import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/bpf.ts";
 import { ETH_P_IP, frame } from "../peers/frames.ts";
 import type { Programs } from "./programs.ts";
 import type { Sample } from "./rounds.ts";

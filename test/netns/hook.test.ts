@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import { chooseHook, ClsactHook, type Hook, SettlingHook } from "../../daemon/datapath/ebpf/hook.ts";
 import { pinPaths } from "../../daemon/datapath/ebpf/pins.ts";
-import type { Bpf, BpfProgram } from "../../daemon/kernel/kernel.ts";
+import type { Bpf, BpfProgram } from "../../daemon/kernel/bpf.ts";
 import { HAS_TCX } from "../support/hooks.ts";
 import { needs } from "../support/needs.ts";
 import { bpffs, compile } from "./fixtures/lab.ts";

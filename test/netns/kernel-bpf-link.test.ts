@@ -1,7 +1,7 @@
 /** Programs on devices: tcx links, clsact, pins that outlive their process, and nothing left open. */
 import { join } from "node:path";
 import test from "ava";
-import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/kernel.ts";
+import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/bpf.ts";
 import { isKernelError, KernelError } from "../../daemon/kernel/kernel-error.ts";
 import {
   asU32,

@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/kernel.ts";
+import type { BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/bpf.ts";
 import { isKernelError, KernelError } from "../../daemon/kernel/kernel-error.ts";
 import { BpfLoadError } from "../../daemon/kernel/native-error.ts";
 import { asU32, bpffs, collect, compile, host, openDescriptors, space, u32, u64 } from "./fixtures/lab.ts";

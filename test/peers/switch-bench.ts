@@ -29,7 +29,8 @@ import {
   type SwitchConfig,
   type SwitchEvent,
 } from "../../daemon/datapath/ebpf/layout.ts";
-import type { BpfLink, BpfMap, BpfObject, BpfProgram, Namespace, NetnsHandle } from "../../daemon/kernel/kernel.ts";
+import type { BpfLink, BpfMap, BpfObject, BpfProgram } from "../../daemon/kernel/bpf.ts";
+import type { Namespace, NetnsHandle } from "../../daemon/kernel/kernel.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { PortConfig } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";

@@ -1,5 +1,5 @@
 /** The ingress hook that the running kernel has, asked once: tests run on kernels with tcx (Linux 6.6) and without. */
-import type { Bpf } from "../../daemon/kernel/kernel.ts";
+import type { Bpf } from "../../daemon/kernel/bpf.ts";
 import { isKernelError } from "../../daemon/kernel/kernel-error.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 

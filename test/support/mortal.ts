@@ -2,7 +2,8 @@
  * A namespace that dies: from a chosen write on nothing is answered any more, as when the process were killed there. What
  * was written before stays in the kernel.
  */
-import type { Bpf, Namespace } from "../../daemon/kernel/kernel.ts";
+import type { Bpf } from "../../daemon/kernel/bpf.ts";
+import type { Namespace } from "../../daemon/kernel/kernel.ts";
 
 const WRITES: ReadonlySet<string> = new Set([
   ...["createLink", "changeLink", "deleteLink", "addAddress", "removeAddress", "addRoute", "removeRoute"],

@@ -8,7 +8,8 @@
  */
 import { readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Bpf, BpfLink, BpfProgram, Namespace } from "../../kernel/kernel.ts";
+import type { Bpf, BpfLink, BpfProgram } from "../../kernel/bpf.ts";
+import type { Namespace } from "../../kernel/kernel.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import type { Rung } from "../datapath.ts";
 import type { PinPaths } from "./pins.ts";

@@ -3,7 +3,8 @@
  * waits, and the namespace's thread runs calls in the order they were made: two changes decided one after the other
  * reach the maps in that order.
  */
-import type { Bpf, Kernel } from "../../kernel/kernel.ts";
+import type { Bpf } from "../../kernel/bpf.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
 import type { ClockSample } from "./ageing.ts";
 import { viewOf } from "./abi-table.ts";
 import type { Domain, FloodList } from "./flood-lists.ts";

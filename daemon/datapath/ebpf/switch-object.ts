@@ -8,7 +8,7 @@ import { mkdir, readFile, readdir, rm, rmdir } from "node:fs/promises";
 import { release } from "node:os";
 import { join } from "node:path";
 import { PortwrightError } from "../../errors.ts";
-import type { Bpf, BpfLoadOptions, BpfMap, BpfObject, BpfProgram } from "../../kernel/kernel.ts";
+import type { Bpf, BpfLoadOptions, BpfMap, BpfObject, BpfProgram } from "../../kernel/bpf.ts";
 import { isKernelError } from "../../kernel/kernel-error.ts";
 import { isOlderThan } from "./kernel-release.ts";
 import type { PinPaths } from "./pins.ts";
