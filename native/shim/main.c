@@ -37,6 +37,7 @@
 #define MAX_ENV (128 << 10)
 
 enum {
+  CODE_VERSION = 1,
   CODE_ENVIRONMENT = 4,
   CODE_IO = 5,
   CODE_CONFIG = 7,
@@ -79,6 +80,25 @@ static const char* version_of_config(const char* otherwise) {
     }
   }
   return otherwise;
+}
+
+// Since when there is a verb; NULL: always.
+static const char* since(const char* command) {
+  if (strcmp(command, "CHECK") == 0) return "0.4.0";
+  return strcmp(command, "GC") == 0 || strcmp(command, "STATUS") == 0 ? "1.1.0" : NULL;
+}
+
+// Whether the configuration is of an older version. What is none, or cannot be read, is for the daemon to refuse.
+static bool is_before(const char* version) {
+  char bytes[16];
+  struct buffer text = {.data = bytes, .cap = sizeof(bytes)};
+  enum json_find found = json_get_string(config.data, config.len, "cniVersion", &text);
+  bool missing = found == JSON_ABSENT || (found == JSON_FOUND && text.len == 0);
+  const char* asked = version_of_config(missing ? kVersions[0] : version);
+  for (size_t i = 0; strcmp(kVersions[i], version) != 0; i++) {
+    if (kVersions[i] == asked) return true;
+  }
+  return false;
 }
 
 // A CNI error on stdout. Returns the exit code.
@@ -265,6 +285,11 @@ static int forward(const char* command, const char* socket_path) {
 
   if (is_del) return keep_delete(&request, answer.why);
   char details[300];
+  const char* version = since(command);
+  if (version != NULL && is_before(version)) {
+    snprintf(details, sizeof(details), "%s needs cniVersion %s or later", command, version);
+    return fail(CODE_VERSION, details, "");
+  }
   snprintf(details, sizeof(details), "%.107s: %s", socket_path, answer.why);
   if (strcmp(command, "STATUS") == 0) return fail(CODE_NOT_AVAILABLE, "portwrightd is not available", details);
   return fail(CODE_TRY_LATER, outcome == AWAY ? "portwrightd cannot be reached" : "portwrightd did not answer",

@@ -16,10 +16,29 @@ test("with the daemon away CHECK and GC say try again, STATUS says not available
     ["GC", 11],
     ["STATUS", 50],
   ] as const) {
-    const out = await run(command, conf(path));
+    const out = await run(command, conf(path, { cniVersion: "1.1.0" }));
     t.is(out.code, 1);
-    t.like(JSON.parse(out.stdout), { cniVersion: "1.0.0", code });
+    t.like(JSON.parse(out.stdout), { cniVersion: "1.1.0", code });
   }
+});
+
+test("with the daemon away a verb that is younger than the configuration is an error of the version", async (t) => {
+  const path = freshSocket();
+  const at = (command: string, cniVersion?: unknown) => ({ command, cniVersion });
+  for (const { command, cniVersion } of [
+    ...["GC", "STATUS"].flatMap((verb) => [at(verb, "1.0.0"), at(verb, ""), at(verb)]),
+    ...[at("CHECK", "0.3.1"), at("CHECK")],
+  ]) {
+    const { code, msg } = JSON.parse((await run(command, conf(path, { cniVersion }))).stdout);
+    const since = command === "CHECK" ? "0.4.0" : "1.1.0";
+    t.deepEqual(
+      [code, msg],
+      [1, `${command} needs cniVersion ${since} or later`],
+      `${command} ${JSON.stringify(cniVersion)}`,
+    );
+  }
+  for (const { command, cniVersion } of [at("CHECK", "0.4.0"), at("CHECK", "1.0.0"), at("CHECK", 1), at("GC", "1.1")])
+    t.is(JSON.parse((await run(command, conf(path, { cniVersion }))).stdout).code, 11, JSON.stringify(cniVersion));
 });
 
 test("a daemon that is ending sends an ADD away unheard: it is asked again until its successor takes it", async (t) => {
