@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// masquerade.h for JavaScript. The socket is opened for each call: it takes microseconds, and hosts that masquerade
-// nothing have none.
+// masquerade.h for JavaScript. The socket is opened by the first call and kept: closing one waits until the kernel has
+// freed what was deleted lately, some 10 ms (nft_rcv_nl_event).
 #include <linux/netlink.h>
 
 #include "convert.h"
@@ -30,23 +30,22 @@ Ranges RangesFromJs(const Napi::Value& value) {
   return ranges;
 }
 
+NetlinkSocket& Netfilter(NamespaceContext& context) {
+  auto& socket = context.route->netfilter;
+  if (!socket) socket = std::make_unique<NetlinkSocket>(&context.netlink_writes, NETLINK_NETFILTER);
+  return *socket;
+}
+
 template <class Work>
 Napi::Value OnNetfilter(const Napi::CallbackInfo& info, Work work) {
   auto context = ContextOf(info[0]);
-  return context->executor->Run(info.Env(), [context, work = std::move(work)] {
-    NetlinkSocket netfilter(&context->netlink_writes, NETLINK_NETFILTER);
-    work(netfilter);
-  });
+  return context->executor->Run(info.Env(), [context, work = std::move(work)] { work(Netfilter(*context)); });
 }
 
 Napi::Value Read(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
   return context->executor->Run<std::optional<Ranges>>(
-      info.Env(),
-      [context] {
-        NetlinkSocket netfilter(&context->netlink_writes, NETLINK_NETFILTER);
-        return ReadMasquerade(netfilter);
-      },
+      info.Env(), [context] { return ReadMasquerade(Netfilter(*context)); },
       [](Napi::Env env, std::optional<Ranges>& ranges) -> Napi::Value {
         if (!ranges) return env.Null();
         Napi::Array array = Napi::Array::New(env, ranges->size());

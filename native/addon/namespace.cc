@@ -101,6 +101,7 @@ void CloseRouteState(NamespaceContext& context) {
   if (state.gone_socket) context.executor->Unwatch(state.gone_socket.get());
   state.gone_socket.Reset();
   state.being_deleted.clear();
+  state.netfilter.reset();
   state.socket.reset();
 }
 

@@ -31,7 +31,8 @@ struct Watcher {  // events.cc
 };
 
 struct RouteState {
-  std::unique_ptr<NetlinkSocket> socket;  // namespace's thread
+  std::unique_ptr<NetlinkSocket> socket;     // namespace's thread
+  std::unique_ptr<NetlinkSocket> netfilter;  // namespace's thread; masquerade_js.cc opens it
 
   // link_delete.cc
   std::vector<std::shared_ptr<Reaper>> reapers;                                        // JavaScript thread
