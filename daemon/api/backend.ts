@@ -48,7 +48,7 @@ export interface ApplyRequest {
 }
 
 export type PortwrightEvent =
-  | { readonly type: "attached" | "detached"; readonly time: string; readonly attachment: Attachment }
+  | { readonly type: "attached" | "opened" | "detached"; readonly time: string; readonly attachment: Attachment }
   | { readonly type: "link-up" | "link-down"; readonly time: string; readonly device: string }
   | {
       readonly type: "probe";

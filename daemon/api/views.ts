@@ -14,10 +14,20 @@ export interface AttachmentView {
   readonly netns?: { readonly device: string; readonly inode: string };
   readonly clusterNetwork: string;
   readonly network: string;
-  readonly vlans: { readonly mode: string; readonly vlan?: number; readonly tagged?: string; readonly native?: number };
+  readonly vlans: {
+    readonly mode: string;
+    readonly vlan?: number;
+    readonly tagged?: string;
+    readonly native?: number;
+    readonly defaultVlan?: boolean;
+  };
   readonly device: DeviceRequest;
   readonly isolated: boolean;
   readonly fdbLimit: number;
+  readonly hairpin: boolean;
+  readonly spoofCheck: boolean;
+  readonly masquerade: boolean;
+  readonly containerDown: boolean;
   readonly mac: string;
   readonly mtu: number;
   readonly hostInterface: string;
@@ -46,6 +56,10 @@ export function attachmentView(a: Attachment): AttachmentView {
     device: deviceView(a),
     isolated: a.isolated,
     fdbLimit: a.fdbLimit,
+    hairpin: a.hairpin,
+    spoofCheck: a.spoofCheck,
+    masquerade: a.masquerade,
+    containerDown: a.containerDown,
     mac: a.mac,
     mtu: a.mtu,
     hostInterface: a.hostInterface,
@@ -85,7 +99,7 @@ export function errorView(error: PortwrightError): ErrorView {
 
 export type EventView = { readonly time: string } & (
   | { readonly type: "heartbeat" }
-  | { readonly type: "attached" | "detached"; readonly attachment: AttachmentView }
+  | { readonly type: "attached" | "opened" | "detached"; readonly attachment: AttachmentView }
   | { readonly type: "link-up" | "link-down"; readonly link: { readonly device: string } }
   | {
       readonly type: "probe";
@@ -118,6 +132,7 @@ export function eventView(event: PortwrightEvent): EventView {
   const { time } = event;
   switch (event.type) {
     case "attached":
+    case "opened":
     case "detached":
       return { type: event.type, time, attachment: attachmentView(event.attachment) };
     case "link-up":

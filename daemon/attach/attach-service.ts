@@ -40,7 +40,7 @@ export interface AttachServiceOptions {
   readonly epoch: string;
   readonly log: AttachLog;
   readonly ipam?: Addresses;
-  readonly onEvent?: (type: "attached" | "detached", attachment: Attachment) => void;
+  readonly onEvent?: (type: "attached" | "opened" | "detached", attachment: Attachment) => void;
   /** after each CNI request; `command` is one of a few words, fit for a label */
   readonly onCniRequest?: (command: string, result: "success" | "error", seconds: number) => void;
   /** attachments being made, waiting ones included, before new ones are told to come again */

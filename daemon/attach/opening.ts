@@ -13,6 +13,7 @@ export interface OpeningOptions {
   readonly portMaker: Pick<PortMaker, "open" | "send">;
   readonly records: Pick<Records, "get" | "putGate">;
   readonly log: Pick<AttachLog, "warn" | "error">;
+  readonly onEvent?: (type: "opened", attachment: Attachment) => void;
 }
 
 /** A trunk may have thousands of VLANs: in those beyond, the workload's own frames tell where it is. */
@@ -22,7 +23,10 @@ const BATCH = 32;
 const PAUSE_MS = 20;
 
 /** The caller holds the container's lock. What is open already is left as it is, and nothing is announced. */
-export async function openAttachment({ portMaker, records, log }: OpeningOptions, id: string): Promise<Attachment> {
+export async function openAttachment(
+  { portMaker, records, log, onEvent }: OpeningOptions,
+  id: string,
+): Promise<Attachment> {
   const before = records.get(id)?.attachment;
   if (before?.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
   if (!before.gated) return before;
@@ -46,6 +50,7 @@ export async function openAttachment({ portMaker, records, log }: OpeningOptions
     // The port is open, and the workload's own frames tell the same, later.
     log.warn({ attachment: id, error }, "the workload's new place cannot be announced");
   }
+  onEvent?.("opened", opened);
   return opened;
 }
 

@@ -46,7 +46,8 @@ export function attachmentTable(ports: readonly PortView[], attachments: readonl
 function stateOf({ up, carrier, attached }: PortView, of: AttachmentView | undefined): string {
   if (of?.state === "pending" || of?.state === "gated") return of.state;
   if (!attached) return "no program";
-  return !up ? "down" : carrier ? "up" : "no carrier";
+  if (!up || carrier) return up ? "up" : "down";
+  return of?.containerDown === true ? "left down" : "no carrier";
 }
 
 function deviceText({ device, interface: name, netnsPath }: AttachmentView): string {

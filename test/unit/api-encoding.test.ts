@@ -3,7 +3,7 @@ import test from "ava";
 import fc from "fast-check";
 import { portwright } from "../../daemon/api/generated/portwright.pb.js";
 import { chooseMediaType } from "../../daemon/api/media-type.ts";
-import { attachRequest, startTestApi } from "./api-fake.ts";
+import { attachment, attachRequest, startTestApi } from "./api-fake.ts";
 
 const v1 = portwright.v1;
 const PROTOBUF = "application/x-protobuf";
@@ -23,7 +23,20 @@ test("a request in protobuf is answered in protobuf, with the same content as in
   const inJson = (await cni("GET", "/v1/attachments/c1%2Feth0")).json;
   const plain = v1.Attachment.toObject(message, { longs: String, arrays: true });
   // proto3 does not send what has its default
-  t.deepEqual({ isolated: false, fdbLimit: 0, ...plain }, inJson);
+  const defaults = { hairpin: false, spoofCheck: false, masquerade: false, containerDown: false };
+  t.deepEqual({ isolated: false, fdbLimit: 0, ...defaults, ...plain }, inJson);
+});
+
+test("what a port was asked for is told in either form", async (t) => {
+  const { cni, backend, close } = await startTestApi();
+  t.teardown(close);
+  const plain = attachment(attachRequest);
+  const wants = { hairpin: true, spoofCheck: true, masquerade: true, containerDown: true };
+  backend.store.set(plain.id, { ...plain, ...wants, vlans: { mode: "access", vlan: 7, defaultVlan: true } });
+  const told = { ...wants, vlans: { mode: "access", vlan: 7, defaultVlan: true } };
+  t.like((await cni("GET", "/v1/attachments/c1%2Feth0")).json, told);
+  const { body: bytes } = await cni("GET", "/v1/attachments/c1%2Feth0", { headers: { accept: PROTOBUF } });
+  t.like(v1.Attachment.toObject(v1.Attachment.decode(bytes)), told);
 });
 
 test("a gated attachment is asked for, told, and opened in either form", async (t) => {

@@ -20,6 +20,7 @@ const events: readonly PortwrightEvent[] = [
     event: { type: "fdb-move", mac: "02:00:00:00:00:01", switchId: 1, vlan: 100, ifindex: 7, fromIfindex: 8 },
   },
   { type: "condition", time, code: "NIC_ABSENT", object: "ClusterNetwork/oob", message: "line\nbreak" },
+  { type: "opened", time, attachment: attachment(attachRequest) },
 ];
 
 function open(socketPath: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
@@ -68,6 +69,7 @@ test("events come one JSON object a line, after a first heartbeat, in the order 
       ifindex: 7,
       fromIfindex: 8,
     });
+    t.like(got[5], { type: "opened", attachment: { id: "c1/eth0" } });
     t.deepEqual(got[4]?.condition, { code: "NIC_ABSENT", object: "ClusterNetwork/oob", message: "line\nbreak" });
     response.destroy();
   }
@@ -97,6 +99,7 @@ test("events come in protobuf with their length before them", async (t) => {
   t.is(got[3]?.probe?.reason, "no-arp-reply");
   t.is(got[4]?.fdb?.fromIfindex, 8);
   t.is(got[5]?.condition?.message, "line\nbreak");
+  t.is(got[6]?.attachment?.id, "c1/eth0");
 });
 
 test("heartbeats tell a quiet stream from a dead one", async (t) => {

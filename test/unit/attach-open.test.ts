@@ -53,12 +53,13 @@ test("opening announces MAC and addresses once, however often it is asked for", 
     hex(announcement(MAC, "10.0.0.2")),
     hex(announcement(MAC, "fd00::2")),
   ]);
+  t.deepEqual(fake.events, ["attached vm-1/net0", "opened vm-1/net0"]);
 });
 
 test("what is open already stays as it is: nothing is announced", async (t) => {
   const { fake, service } = await attached(t, "ready");
   t.false((await service.open("vm-1/net0")).gated);
-  t.deepEqual([fake.opened, fake.sent], [[], []]);
+  t.deepEqual([fake.opened, fake.sent, fake.events], [[], [], ["attached vm-1/net0"]]);
 });
 
 test("what is not attached cannot be opened", async (t) => {
