@@ -10,6 +10,7 @@
         "native/addon/bpf_bind.cc",
         "native/addon/bpf_bind_map.cc",
         "native/addon/bpf_clsact.cc",
+        "native/addon/bpf_hooks.cc",
         "native/addon/bpf_load.cc",
         "native/addon/bpf_log.cc",
         "native/addon/bpf_map.cc",

@@ -65,6 +65,9 @@ export interface RingReader {
   close(): Promise<void>;
 }
 
+/** Where a program or a filter of tc hangs on a link, whoever put it there. */
+export type UsedHook = "XDP" | "tcx ingress" | "tc ingress" | "tcx egress" | "tc egress";
+
 export interface Bpf {
   load(objectFile: string, options?: BpfLoadOptions): Promise<BpfObject>;
   openMap(pinPath: string): Promise<BpfMap>;
@@ -76,6 +79,7 @@ export interface Bpf {
   attachTcx(program: BpfProgram, ifindex: number): Promise<BpfLink>;
   /** programs on the tcx ingress hook of a link, in order */
   queryTcx(ifindex: number): Promise<readonly { readonly programId: number; readonly linkId: number }[]>;
+  usedHooks(ifindex: number): Promise<readonly UsedHook[]>;
   /** clsact + cls_bpf direct action. Replaces our filter, known by a handle of our own, in place; others' stay. */
   attachClsact(program: BpfProgram, ifindex: number): Promise<void>;
   /** ENOENT if there is none. Removing the qdisc as well costs the frames that are sent to the link in that moment. */

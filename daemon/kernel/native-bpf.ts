@@ -10,6 +10,7 @@ import type {
   RingReader,
   TestRun,
   TestRunResult,
+  UsedHook,
 } from "./bpf.ts";
 import { ignoreClosed, native } from "./native-error.ts";
 
@@ -36,6 +37,7 @@ export interface BpfAddon {
   bpfUnpin(ns: NativeNamespace, path: string): Promise<void>;
   bpfAttachTcx(ns: NativeNamespace, program: ProgramHandle, ifindex: number): Promise<LinkHandle>;
   bpfQueryTcx(ns: NativeNamespace, ifindex: number): Promise<{ programId: number; linkId: number }[]>;
+  bpfUsedHooks(ns: NativeNamespace, ifindex: number): Promise<UsedHook[]>;
   bpfDetachLink(ns: NativeNamespace, link: LinkHandle): Promise<void>;
   bpfUpdateLink(ns: NativeNamespace, link: LinkHandle, program: ProgramHandle): Promise<void>;
   bpfAttachClsact(ns: NativeNamespace, program: ProgramHandle, ifindex: number): Promise<void>;
@@ -125,6 +127,10 @@ export class NativeBpf implements Bpf {
 
   queryTcx(ifindex: number): Promise<readonly { readonly programId: number; readonly linkId: number }[]> {
     return native(() => this.#addon.bpfQueryTcx(this.#ns, ifindex));
+  }
+
+  usedHooks(ifindex: number): Promise<readonly UsedHook[]> {
+    return native(() => this.#addon.bpfUsedHooks(this.#ns, ifindex));
   }
 
   attachClsact(program: BpfProgram, ifindex: number): Promise<void> {

@@ -155,8 +155,8 @@ export class PortDevices {
   /** A program of ours is there only if the link is borrowed already. */
   async #foreignProgram(link: Link): Promise<string | null> {
     if (isBorrowed(link)) return null;
-    const programs = await this.#namespace.bpf.queryTcx(link.ifindex).catch(unlessUnknown);
-    return programs.length === 0 ? null : `${link.name} has a BPF program of somebody else's on its ingress hook`;
+    const hooks = await this.#namespace.bpf.usedHooks(link.ifindex);
+    return hooks.length === 0 ? null : `${link.name} has a program or filter of somebody else's: ${hooks.join(", ")}`;
   }
 }
 
@@ -167,10 +167,4 @@ function aliasOf({ clusterNetwork, network, id }: DeviceRequest): string {
 function workloadOf({ workload, id, device }: DeviceRequest): WorkloadSide {
   if (workload === null) throw new TypeError(`${id}: device ${device.kind} needs a namespace of the workload's`);
   return workload;
-}
-
-/** Kernels before 6.6 have no tcx to ask for. */
-function unlessUnknown(error: unknown): readonly never[] {
-  if (isKernelError(error, "EINVAL")) return [];
-  throw error;
 }

@@ -15,6 +15,7 @@ namespace pw::bpf {
 namespace {
 
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);  // BPF_TCX_INGRESS, uapi/linux/bpf.h of 6.6
+constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 
 // The part of union bpf_attr for BPF_PROG_QUERY as of 6.6.
 struct QueryAttr {
@@ -44,12 +45,12 @@ ObjectRef AttachTcx(const Object& program, uint32_t ifindex) {
   return Adopt(Kind::kLink, fd);
 }
 
-std::vector<TcxProgram> QueryTcx(uint32_t ifindex) {
+std::vector<TcxProgram> QueryTcx(uint32_t ifindex, Side side) {
   for (uint32_t room = 16;;) {
     std::vector<uint32_t> programs(room), links(room);
     QueryAttr attr{};
     attr.target_ifindex = ifindex;
-    attr.attach_type = kTcxIngress;
+    attr.attach_type = side == Side::kIngress ? kTcxIngress : kTcxEgress;
     attr.prog_ids = reinterpret_cast<uintptr_t>(programs.data());
     attr.link_ids = reinterpret_cast<uintptr_t>(links.data());
     attr.count = room;

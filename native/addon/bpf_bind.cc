@@ -128,6 +128,17 @@ Napi::Value Query(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value Hooks(const Napi::CallbackInfo& info) {
+  using Names = std::vector<std::string>;
+  return OnThread<Names>(
+      info.Env(), ContextOf(info[0]), [ifindex = Uint32Of(info[1])](NamespaceContext&) { return UsedHooks(ifindex); },
+      [](Napi::Env env, Names& names) {
+        Napi::Array out = Napi::Array::New(env, names.size());
+        for (size_t i = 0; i < names.size(); i++) out.Set(static_cast<uint32_t>(i), names[i]);
+        return out;
+      });
+}
+
 Napi::Value Without(const Napi::CallbackInfo& info) {
   using Links = std::vector<uint32_t>;
   auto context = ContextOf(info[0]);
@@ -271,6 +282,7 @@ void InitBpfObjects(Napi::Object exports) {
   Export<UnpinPath>(exports, "bpfUnpin");
   Export<Attach>(exports, "bpfAttachTcx");
   Export<Query>(exports, "bpfQueryTcx");
+  Export<Hooks>(exports, "bpfUsedHooks");
   Export<Without>(exports, "bpfLinksWithout");
   Export<Replace>(exports, "bpfUpdateLink");
   Export<Detach>(exports, "bpfDetachLink");

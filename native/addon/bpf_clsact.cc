@@ -32,8 +32,9 @@ struct CloseSocket {
   void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 };
 
-// Is there any filter on one side of the clsact qdisc, of whomever?
-bool HasFilter(uint32_t ifindex, uint32_t side) {
+}  // namespace
+
+bool HasFilter(uint32_t ifindex, Side side) {
   std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0)
     throw KernelError(errno, "socket", "rtnetlink");
@@ -45,7 +46,7 @@ bool HasFilter(uint32_t ifindex, uint32_t side) {
   auto* tc = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(tcmsg)));
   tc->tcm_family = AF_UNSPEC;
   tc->tcm_ifindex = static_cast<int>(ifindex);
-  tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, side);
+  tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, side == Side::kIngress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
   if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) {
     throw KernelError(errno, "RTM_GETTFILTER", Device(ifindex));
   }
@@ -65,8 +66,6 @@ bool HasFilter(uint32_t ifindex, uint32_t side) {
   }
   return found;
 }
-
-}  // namespace
 
 void AttachClsact(const Object& program, uint32_t ifindex) {
   LogScope log;  // libbpf prints the extended ack
@@ -101,7 +100,7 @@ void DetachClsact(uint32_t ifindex, bool keep_qdisc) {
   if (int err = bpf_tc_detach(&hook, &opts); err < 0) {
     throw KernelError(err, "RTM_DELTFILTER", Device(ifindex), log.Tail());
   }
-  if (!keep_qdisc && !HasFilter(ifindex, TC_H_MIN_INGRESS) && !HasFilter(ifindex, TC_H_MIN_EGRESS)) {
+  if (!keep_qdisc && !HasFilter(ifindex, Side::kIngress) && !HasFilter(ifindex, Side::kEgress)) {
     hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // both: the qdisc itself
     if (int err = bpf_tc_hook_destroy(&hook); err < 0) {
       throw KernelError(err, "RTM_DELQDISC clsact", Device(ifindex), log.Tail());

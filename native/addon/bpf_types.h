@@ -106,8 +106,10 @@ void Unpin(const std::string& path);
 TestRunResult RunTest(const Object& program, const TestRun& run);
 
 // bpf_attach.cc, bpf_clsact.cc
+enum class Side { kIngress, kEgress };
 ObjectRef AttachTcx(const Object& program, uint32_t ifindex);
-std::vector<TcxProgram> QueryTcx(uint32_t ifindex);
+std::vector<TcxProgram> QueryTcx(uint32_t ifindex, Side side = Side::kIngress);
+bool HasFilter(uint32_t ifindex, Side side);  // of whomever, in clsact or ingress
 void UpdateLink(const Object& link, const Object& program);
 void DetachLink(const Object& link);
 void AttachClsact(const Object& program, uint32_t ifindex);
@@ -115,6 +117,9 @@ void DetachClsact(uint32_t ifindex, bool keep_qdisc);
 uint32_t QueryClsact(uint32_t ifindex);  // the program in our filter, 0 if there is none
 enum class HookKind { kTcx, kClsact };
 std::vector<uint32_t> LinksWithout(HookKind hook, uint32_t program_id, const std::vector<uint32_t>& ifindexes);
+
+// bpf_hooks.cc
+std::vector<std::string> UsedHooks(uint32_t ifindex);
 
 // bpf_map.cc. `keys` and `values` hold whole entries one after another.
 std::optional<Bytes> Lookup(const Object& map, const Bytes& key);

@@ -1,5 +1,7 @@
 // Device "existing": a link that somebody else made is a port for a while, and given back as it was.
+import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import test from "ava";
 import type { AttachmentView } from "../../daemon/api/views.ts";
 import { call } from "../../daemon/client/call.ts";
@@ -15,6 +17,7 @@ kind: Network
 metadata: { name: vlan100 }
 spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
 `;
+const run = promisify(execFile);
 const TAP = { kind: "tun", tap: { multiQueue: false, owner: null, group: null } } as const;
 const socket = (h: TestHost): string => join(h.directory, "run/cni.sock");
 const attach = (h: TestHost, name: string, containerId = "vm") => {
@@ -104,12 +107,17 @@ test("what belongs to somebody is refused, and left as it is", async (t) => {
   await namespace.addAddress({ ifindex: addressed.ifindex, address: "192.0.2.1", prefixLength: 24 });
   await namespace.createLink({ ...TAP, name: "long", alias: "x".repeat(250) });
   await namespace.createLink({ ...TAP, name: "tap7" });
+  await namespace.createLink({ ...TAP, name: "filtered" });
+  const tc = (...args: string[]) => run("nsenter", [`--net=${h.host.path}`, "tc", ...args]);
+  await tc("qdisc", "add", "dev", "filtered", "clsact");
+  await tc("filter", "add", "dev", "filtered", "egress", "u32", "match", "u32", "0", "0");
   const snapshot = async () => (await namespace.links()).map((one) => ({ ...one, stats: null }));
   const before = await snapshot();
   for (const [name, why] of [
     ["in-bridge", /belongs to bridge br7/],
     ["addressed", /has the address 192\.0\.2\.1\/24/],
     ["long", /alias of long is too long/],
+    ["filtered", /filtered has a program or filter of somebody else's: tc egress/],
     ["nic0", /is a NIC of VlanConfig/],
     ["oob-br", /bridge/],
     ["lo", /loopback/],

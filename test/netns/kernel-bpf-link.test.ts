@@ -56,6 +56,31 @@ withTcx("a tcx link runs its program on what comes in, and the hook can be queri
   t.is(await counted(b, object, 0), 10);
 });
 
+test.serial("what hangs on a device is told, whoever put it there and however", async (t) => {
+  const [a, b] = [await space(t), await space(t)];
+  const [, v1] = await connect(a, b);
+  const device = "v1";
+  const pass = await compile("pass");
+  t.deepEqual(await b.bpf.usedHooks(v1), []);
+  await b.tc("qdisc", "add", "dev", device, "clsact");
+  t.deepEqual(await b.bpf.usedHooks(v1), [], "a qdisc without a filter does nothing");
+  await b.tc("filter", "add", "dev", device, "egress", "bpf", "direct-action", "object-file", pass, "section", "tc");
+  t.deepEqual(await b.bpf.usedHooks(v1), ["tc egress"]);
+  await b.tc("filter", "add", "dev", device, "ingress", "chain", "5", "u32", "match", "u32", "0", "0");
+  t.deepEqual(await b.bpf.usedHooks(v1), ["tc ingress", "tc egress"]);
+  await b.tc("qdisc", "del", "dev", device, "clsact");
+  for (const mode of ["xdpgeneric", "xdpdrv"]) {
+    await b.ip("link", "set", "dev", device, mode, "object", pass, "section", "xdp");
+    t.deepEqual(await b.bpf.usedHooks(v1), ["XDP"], mode);
+    await b.ip("link", "set", "dev", device, mode, "off");
+  }
+  t.deepEqual(await b.bpf.usedHooks(v1), []);
+  t.is(b.writes(), 0);
+  if (!HAS_TCX) return;
+  await b.bpf.attachTcx(program(await b.bpf.load(file), "first"), v1);
+  t.deepEqual(await b.bpf.usedHooks(v1), ["tcx ingress"]);
+});
+
 withTcx("attaching to a device that does not exist is an error with its index", async (t) => {
   const { bpf, writes } = await space(t);
   const object = await bpf.load(file);
