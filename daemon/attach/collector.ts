@@ -72,8 +72,9 @@ async function isVerifiablyGone({ kernel, host }: CollectorHost, attachment: Att
   // A link of somebody else's goes and comes with its maker: its absence proves nothing.
   if (attachment.netnsPath === "" && attachment.device.kind === "existing") return false;
   if (leadsToNamespace(kernel, attachment)) return false;
-  const { hostIfindex, hostInterface } = attachment;
-  const link = await host.link(hostIfindex > 0 ? { ifindex: hostIfindex } : { name: hostInterface });
+  const { hostIfindex, hostInterface, device } = attachment;
+  const byName = device.kind === "existing" || hostIfindex === 0;
+  const link = await host.link(byName ? { name: hostInterface } : { ifindex: hostIfindex });
   return link?.name !== hostInterface;
 }
 

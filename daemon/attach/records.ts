@@ -159,9 +159,23 @@ export class Records {
 
   /** `mtu`: see Attachment. No fsync: see putPending. Nothing for one that is being made or unmade. */
   putMtu(id: string, mtu: number): void {
+    this.#amend(id, { mtu });
+  }
+
+  /** As putMtu; what stays as it was is not written. A disk that is full is no fault of the port. */
+  putIndex(id: string, hostIfindex: number): void {
+    if (this.#records.get(id)?.attachment.hostIfindex === hostIfindex) return;
+    try {
+      this.#amend(id, { hostIfindex });
+    } catch (error) {
+      this.#log.warn({ attachment: id, error }, "the index of a port cannot be noted on disk");
+    }
+  }
+
+  #amend(id: string, change: Partial<Pick<Attachment, "mtu" | "hostIfindex">>): void {
     const record = this.#records.get(id);
     if (record?.attachment.state !== "ready") return;
-    const changed = { ...record, attachment: { ...record.attachment, mtu } };
+    const changed = { ...record, attachment: { ...record.attachment, ...change } };
     this.#files.write(recordFileName(id), encodeRecord(changed));
     this.#records.set(id, changed);
   }

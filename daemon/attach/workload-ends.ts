@@ -15,6 +15,8 @@ import type { Records } from "./records.ts";
 export interface WorkloadEnds {
   /** Throws WORKLOAD_UNREACHABLE. Does nothing for an attachment that is being made or unmade. */
   setMtu(attachment: string, mtu: number): Promise<void>;
+  /** The host's end is this link now: one of somebody else's comes again with another index. */
+  noteIndex(attachment: string, ifindex: number): void;
 }
 
 export interface InnerTaps {
@@ -23,7 +25,7 @@ export interface InnerTaps {
 }
 
 export interface ContainerEndsOptions {
-  readonly records: Pick<Records, "get" | "putMtu">;
+  readonly records: Pick<Records, "get" | "putMtu" | "putIndex">;
   readonly kernel: Pick<Kernel, "openNetns" | "enter">;
   readonly host: { link(ref: LinkRef | PeerRef): Promise<Link | null> };
 }
@@ -57,6 +59,10 @@ export class ContainerEnds implements WorkloadEnds, InnerTaps {
       }
       records.putMtu(id, mtu);
     });
+  }
+
+  noteIndex(id: string, ifindex: number): void {
+    this.#options.records.putIndex(id, ifindex);
   }
 
   async removeTap(attachment: Parameters<InnerTaps["removeTap"]>[0]): Promise<void> {

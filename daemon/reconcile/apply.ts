@@ -81,6 +81,7 @@ async function perform(step: Step, { namespace, datapath, ends, keeper }: Hands)
       const link = await namespace.link({ name: step.port.linkName });
       if (!link) throw new Error(`link ${step.port.linkName} is not there`);
       await datapath.setPort(link.ifindex, step.port.config);
+      if (step.port.owner !== "") ends.noteIndex(step.port.owner, link.ifindex);
       return;
     }
     case "add-address": {

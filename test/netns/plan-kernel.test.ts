@@ -5,7 +5,7 @@ import { compile } from "../../daemon/model/compile.ts";
 import { describePlan } from "../../daemon/model/describe.ts";
 import { diff } from "../../daemon/model/diff.ts";
 import { inverse } from "../../daemon/model/inverse.ts";
-import { EBPF } from "../peers/model-fixtures.ts";
+import { EBPF, NO_ENDS } from "../peers/model-fixtures.ts";
 import type { Plan } from "../../daemon/model/plan.ts";
 import { type Intent, NO_INTENT } from "../../daemon/model/resources.ts";
 import type { Datapath } from "../../daemon/datapath/datapath.ts";
@@ -53,7 +53,7 @@ async function plan(lab: Lab, wanted: Intent): Promise<Plan> {
 }
 
 async function carryOut(lab: Lab, steps: Plan): Promise<void> {
-  const failures = await apply(steps, lab.ns, {} as Datapath, { setMtu: async () => {} });
+  const failures = await apply(steps, lab.ns, {} as Datapath, NO_ENDS);
   if (failures[0]) throw failures[0].error;
 }
 

@@ -1,4 +1,5 @@
 /** Short ways to say what a host and its intent are, for tests of the pure model. */
+import type { WorkloadEnds } from "../../daemon/attach/workload-ends.ts";
 import type { Address, Link, LinkData } from "../../daemon/kernel/kernel.ts";
 import { type Attachment, NO_FEATURES } from "../../daemon/model/attachment.ts";
 import { type BondMode, bondData } from "../../daemon/model/bond-options.ts";
@@ -9,6 +10,9 @@ import type { Switching } from "../../daemon/model/switching.ts";
 import { attachmentAlias, type ObservedPort } from "../../daemon/model/target.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { link } from "./simulate.ts";
+
+/** where no container is */
+export const NO_ENDS: WorkloadEnds = { setMtu: async () => {}, noteIndex: () => {} };
 
 const place = { file: "test.yaml", line: 1, column: 1 };
 

@@ -7,7 +7,7 @@ import { parseIntent } from "../../daemon/intent/intent.ts";
 import type { Link } from "../../daemon/kernel/kernel.ts";
 import { type Compiled, compile } from "../../daemon/model/compile.ts";
 import { diff } from "../../daemon/model/diff.ts";
-import { EBPF } from "../peers/model-fixtures.ts";
+import { EBPF, NO_ENDS } from "../peers/model-fixtures.ts";
 import type { Plan } from "../../daemon/model/plan.ts";
 import type { Intent } from "../../daemon/model/resources.ts";
 import { apply, type StepFailure } from "../../daemon/reconcile/apply.ts";
@@ -71,7 +71,7 @@ export async function planFor(lab: BondLab, intent: Intent): Promise<Plan & Pick
 }
 
 export async function carryOut(lab: BondLab, plan: Plan): Promise<readonly StepFailure[]> {
-  return await apply(plan, lab.host.ns, {} as Datapath, { setMtu: async () => {} });
+  return await apply(plan, lab.host.ns, {} as Datapath, NO_ENDS);
 }
 
 /** Throws the first failure. */

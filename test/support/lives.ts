@@ -16,7 +16,7 @@ import { preparePinRoot } from "../../daemon/pin-root.ts";
 import type { Prober } from "../../daemon/probe/prober.ts";
 import { Reconciler } from "../../daemon/reconcile/reconciler.ts";
 import { transactionHost } from "../../daemon/transaction-host.ts";
-import { EBPF } from "../peers/model-fixtures.ts";
+import { EBPF, NO_ENDS } from "../peers/model-fixtures.ts";
 import { linkState } from "./change.ts";
 import { type Death, Mortal } from "./mortal.ts";
 import { type TestNic, wiredHost } from "./wired-host.ts";
@@ -73,7 +73,7 @@ export async function life(bed: Bed, death: Death, armed = false): Promise<Life 
   const datapath = await EbpfDatapath.open({ kernel, namespace, pinRoot, objectFile: bpfObjectFile() });
   const reconciler = new Reconciler({
     ...{ namespace, datapath, log: silent, meters, bonding },
-    ...{ switching: EBPF, leases: () => new Map(), ends: { setMtu: async () => {} } },
+    ...{ switching: EBPF, leases: () => new Map(), ends: NO_ENDS },
   });
   const causes: string[] = [];
   const sources = new IntentSources({ intent: [files], nodeName: "n", nodeLabels: {}, stateDirectory: directory });

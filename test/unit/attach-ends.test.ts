@@ -54,6 +54,7 @@ function bed(change: Partial<World> = {}) {
   const records = {
     get: (id: string) => (id === "a" ? ({ attachment: of } as AttachmentRecord) : undefined),
     putMtu: (_id: string, mtu: number) => void said.push(mtu),
+    putIndex: () => {},
   };
   return { ends: new ContainerEnds({ records, kernel, host }), said, leaks: () => open };
 }

@@ -205,3 +205,21 @@ test("the MTU of an attachment is noted while it is ready, and of no other", asy
   t.is(new Records(new RecordFiles(path), log).get("c/eth0")?.attachment.mtu, 9000);
   t.is(records.all().length, 1);
 });
+
+test("the index of a port that came again is noted; a full disk is no fault of the port", async (t) => {
+  const path = directory(t);
+  const files = new RecordFiles(path);
+  const records = new Records(files, log);
+  records.putReady(record("c/eth0"));
+  records.putIndex("c/eth0", 41);
+  t.is(new Records(new RecordFiles(path), log).get("c/eth0")?.attachment.hostIfindex, 41);
+  let writes = 0;
+  files.write = () => {
+    writes++;
+    throw new Error("ENOSPC");
+  };
+  records.putIndex("c/eth0", 41);
+  t.is(writes, 0, "it is known");
+  t.notThrows(() => records.putIndex("c/eth0", 42));
+  t.is(writes, 1);
+});

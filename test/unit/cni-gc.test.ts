@@ -92,6 +92,18 @@ test("another namespace under the same path is not the one that was attached", a
   t.deepEqual(left(service), []);
 });
 
+test("a device of somebody else's is looked for by name: it may have come again with another index", async (t) => {
+  const fake = host(t);
+  const service = await fake.started();
+  const prevResult = { cniVersion: "1.1.0", interfaces: [{ name: "tap7", mac: "02:00:00:00:07:07" }] };
+  await attach(fake, service, "vm", { device: { kind: "existing" }, prevResult });
+  fake.namespaces.delete("/ns/vm");
+  const port = fake.ports.get("vm/eth0");
+  if (port) fake.ports.set("vm/eth0", { ...port, made: { ...port.made, hostIfindex: 4242 } });
+  t.is((await gc(service)).exitCode, 0);
+  t.deepEqual(left(service), ["vm/eth0"]);
+});
+
 test("a namespace that cannot be looked at is not called gone", async (t) => {
   const fake = host(t);
   const service = await fake.started();

@@ -13,7 +13,7 @@ import { VlanSet } from "../../../daemon/model/vlan-set.ts";
 import { Reconciler } from "../../../daemon/reconcile/reconciler.ts";
 import { makeLab } from "../../netns/kernel-lab.ts";
 import { BROADCAST, frame, station, text } from "../../peers/frames.ts";
-import { attachment, intent, network, vlanConfig } from "../../peers/model-fixtures.ts";
+import { attachment, intent, NO_ENDS, network, vlanConfig } from "../../peers/model-fixtures.ts";
 import { reverseRequest } from "../../../daemon/attach/announce.ts";
 import { attachApi } from "../../support/attach-api.ts";
 import { until } from "../../support/until.ts";
@@ -50,7 +50,7 @@ test.serial("a hundred quiet rounds write nothing, and find what was set", async
     bonding: true,
     switching,
     leases: () => new Map(),
-    ends: { setMtu: async () => {} },
+    ends: NO_ENDS,
   });
   reconciler.register({ ...a, hostInterface: "pwa" });
   const { failures } = await reconciler.setIntent(
