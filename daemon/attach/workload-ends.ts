@@ -7,6 +7,7 @@
 import { Limiter } from "../async/limiter.ts";
 import { PortwrightError } from "../errors.ts";
 import type { Kernel, Link, LinkRef, Namespace, NetnsHandle, PeerRef } from "../kernel/kernel.ts";
+import { isKernelError } from "../kernel/kernel-error.ts";
 import { type Attachment, reachesWorkload } from "../model/attachment.ts";
 import { attachmentAlias } from "../model/target.ts";
 import { messageOf } from "../thrown.ts";
@@ -20,14 +21,16 @@ export interface WorkloadEnds {
 }
 
 export interface InnerTaps {
-  /** the tap of device "inner-tap"; harmless if it or its namespace is gone */
-  removeTap(attachment: Pick<Attachment, "id" | "clusterNetwork" | "network" | "netnsPath" | "netns">): Promise<void>;
+  /** the tap of device "inner-tap", before the host's end goes; harmless if it or its namespace is gone */
+  removeTap(
+    attachment: Pick<Attachment, "id" | "clusterNetwork" | "network" | "netnsPath" | "netns" | "hostInterface">,
+  ): Promise<void>;
 }
 
 export interface ContainerEndsOptions {
   readonly records: Pick<Records, "get" | "putMtu" | "putIndex">;
   readonly kernel: Pick<Kernel, "openNetns" | "enter">;
-  readonly host: { link(ref: LinkRef | PeerRef): Promise<Link | null> };
+  readonly host: Pick<Namespace, "link" | "links" | "deleteLink">;
 }
 
 /** Entering a namespace takes a thread. */
@@ -65,14 +68,23 @@ export class ContainerEnds implements WorkloadEnds, InnerTaps {
     this.#options.records.putIndex(id, ifindex);
   }
 
+  /** By the id that the host's end tells, where no path leads into the namespace but somebody still holds it. */
   async removeTap(attachment: Parameters<InnerTaps["removeTap"]>[0]): Promise<void> {
-    await this.#inside(attachment, async (container) => {
-      const tap = findTap(await container.links(), attachment);
-      if (tap) await container.deleteLink({ ifindex: tap.ifindex });
-    }).catch((error: unknown) => {
-      // Without a way into the namespace there is nothing to be done: the tap goes with it, and leads nowhere till then.
+    const { host } = this.#options;
+    const end = await host.link({ name: attachment.hostInterface });
+    try {
+      await this.#inside(attachment, async (container) => {
+        const tap = findTap(await container.links(), attachment);
+        if (tap) await container.deleteLink({ ifindex: tap.ifindex });
+      });
+    } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-    });
+      // Without an end of the pair there is no way at all: the tap goes with its namespace, and leads nowhere till then.
+      const netnsId = end?.linkNetnsId ?? -1;
+      if (netnsId < 0) return;
+      const tap = findTap(await host.links(netnsId).catch(unlessGone), attachment);
+      if (tap) await host.deleteLink({ ifindex: tap.ifindex, netnsId });
+    }
   }
 
   async #change(attachment: Attachment, mtu: number): Promise<void> {
@@ -123,6 +135,12 @@ function open(kernel: Pick<Kernel, "openNetns">, path: string): NetnsHandle {
   } catch (cause) {
     throw new Unreachable(messageOf(cause), { cause });
   }
+}
+
+/** The namespace went meanwhile, and its id with it. */
+function unlessGone(error: unknown): readonly never[] {
+  if (isKernelError(error, "EINVAL")) return [];
+  throw error;
 }
 
 /** By its alias: it may have been renamed. */

@@ -14,7 +14,10 @@ export type { PacketSocket, PacketSocketOptions, ReceivedFrame };
 /** Names a link: by index wherever one is known, since names move. */
 export type LinkRef = { readonly ifindex: number } | { readonly name: string };
 
-/** The other end of a veth: `link` and `linkNetnsId` of this one. To be read only: in a change that id moves the device. */
+/**
+ * A link of another namespace by that one's id, such as the other end of a veth: `link` and `linkNetnsId` of this one. To
+ * be read or deleted only: in a change that id moves the device.
+ */
 export type PeerRef = { readonly ifindex: number; readonly netnsId: number };
 
 export type LinkKind = "veth" | "bridge" | "tun" | "vlan" | "bond" | "dummy" | "vxlan" | "vrf" | (string & {});
@@ -200,13 +203,14 @@ export interface Namespace {
   readonly handle: NetnsHandle;
   readonly bpf: Bpf;
 
-  links(): Promise<readonly Link[]>;
+  /** `netnsId`: of that namespace; EINVAL if there is none of this id any more */
+  links(netnsId?: number): Promise<readonly Link[]>;
   link(ref: LinkRef | PeerRef): Promise<Link | null>;
   /** returns the new ifindex. `peerIfindex` is set for veth. */
   createLink(spec: LinkCreate): Promise<{ readonly ifindex: number; readonly peerIfindex: number }>;
   changeLink(ref: LinkRef, settings: LinkSettings): Promise<void>;
   /** Resolves as soon as the link has left its namespace (and a veth's peer the peer's); false if it was not there. */
-  deleteLink(ref: LinkRef): Promise<boolean>;
+  deleteLink(ref: LinkRef | PeerRef): Promise<boolean>;
 
   addresses(ifindex?: number): Promise<readonly Address[]>;
   addAddress(spec: AddressSpec): Promise<void>;

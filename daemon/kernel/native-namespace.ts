@@ -31,11 +31,11 @@ type Vlans = readonly { first: number; last: number; pvid?: boolean; untagged?: 
 
 /** The functions that address one entered namespace. */
 export interface NamespaceAddon {
-  links(ns: Ns): Promise<Link[]>;
+  links(ns: Ns, netnsId?: number): Promise<Link[]>;
   link(ns: Ns, ref: LinkRef | PeerRef): Promise<Link | null>;
   createLink(ns: Ns, spec: LinkCreate): Promise<{ ifindex: number; peerIfindex: number }>;
   changeLink(ns: Ns, ref: LinkRef, settings: LinkSettings): Promise<void>;
-  deleteLink(ns: Ns, ref: LinkRef): Promise<boolean>;
+  deleteLink(ns: Ns, ref: LinkRef | PeerRef): Promise<boolean>;
   addresses(ns: Ns, ifindex?: number): Promise<Address[]>;
   addAddress(ns: Ns, spec: AddressSpec): Promise<void>;
   removeAddress(ns: Ns, spec: AddressSpec): Promise<void>;
@@ -74,8 +74,8 @@ export class NativeNamespace implements Namespace {
     this.bpf = new NativeBpf(addon, ns);
   }
 
-  links(): Promise<readonly Link[]> {
-    return native(() => this.#addon.links(this.#ns));
+  links(netnsId?: number): Promise<readonly Link[]> {
+    return native(() => this.#addon.links(this.#ns, netnsId));
   }
 
   link(ref: LinkRef | PeerRef): Promise<Link | null> {
@@ -90,7 +90,7 @@ export class NativeNamespace implements Namespace {
     return native(() => this.#addon.changeLink(this.#ns, ref, settings));
   }
 
-  deleteLink(ref: LinkRef): Promise<boolean> {
+  deleteLink(ref: LinkRef | PeerRef): Promise<boolean> {
     return native(() => this.#addon.deleteLink(this.#ns, ref));
   }
 

@@ -33,10 +33,14 @@ export interface MadeDevice {
   readonly containerIfindex: () => number;
   /** brings up what is in the workload's namespace; may run while the port is set */
   finish(): Promise<void>;
+  /** what is in the workload's namespace and would not go with the port */
+  leave(): Promise<void>;
 }
 
 /** The host's own stack stays off the port, also if the program were taken away: no ARP, no IPv6 address. */
 const QUIET = { noArp: true, noIpv6LinkLocal: true } as const;
+
+const HOST_ONLY = { containerIfindex: () => 0, finish: async () => {}, leave: async () => {} };
 
 export class PortDevices {
   readonly #namespace: Namespace;
@@ -90,7 +94,7 @@ export class PortDevices {
     const finish = async (): Promise<void> => {
       if (!request.containerDown) await (await container).changeLink({ ifindex: peerIfindex }, { up: true });
     };
-    return { ifindex, containerIfindex: () => peerIfindex, finish };
+    return { ifindex, containerIfindex: () => peerIfindex, finish, leave: async () => {} };
   }
 
   async #innerTap(request: DeviceRequest, tap: TapOptions): Promise<MadeDevice> {
@@ -110,7 +114,10 @@ export class PortDevices {
         up: !request.containerDown,
       });
     };
-    return { ifindex: made.ifindex, containerIfindex: () => tapIfindex, finish };
+    const leave = async (): Promise<void> => {
+      if (tapIfindex > 0) await (await container).deleteLink({ ifindex: tapIfindex });
+    };
+    return { ifindex: made.ifindex, containerIfindex: () => tapIfindex, finish, leave };
   }
 
   async #tap(request: DeviceRequest, { queues, owner, group }: TapOptions): Promise<MadeDevice> {
@@ -121,7 +128,7 @@ export class PortDevices {
       { kind: "tun", name: request.name, ...this.#portSettings(request), mac, tap },
       request,
     );
-    return { ifindex, containerIfindex: () => 0, finish: async () => {} };
+    return { ifindex, ...HOST_ONLY };
   }
 
   async #existing(request: DeviceRequest): Promise<MadeDevice> {
@@ -129,7 +136,7 @@ export class PortDevices {
     if (link === null) throw new PortwrightError("DEVICE_ABSENT", `there is no link ${request.name}`);
     const settings = borrow(borrowed(request, link, request.mtu), link);
     await this.#namespace.changeLink({ ifindex: link.ifindex }, settings);
-    return { ifindex: link.ifindex, containerIfindex: () => 0, finish: async () => {} };
+    return { ifindex: link.ifindex, ...HOST_ONLY };
   }
 
   #portSettings(request: DeviceRequest) {

@@ -105,7 +105,7 @@ export class WorkloadPorts implements PortMaker {
         mtu,
       };
     } catch (error) {
-      await this.#remove({ ...request, hostInterface: name, hostIfindex: ifindex });
+      await Promise.all([created.leave(), this.#remove({ ...request, hostInterface: name, hostIfindex: ifindex })]);
       throw error;
     }
   }

@@ -172,9 +172,10 @@ Link ParseLink(const nlmsghdr* nlh) {
   return link;
 }
 
-std::vector<Link> DumpLinks(NetlinkSocket& socket) {
+std::vector<Link> DumpLinks(NetlinkSocket& socket, std::optional<int32_t> netnsid) {
   Message message(RTM_GETLINK, 0, "links");
   message.Header<ifinfomsg>();
+  if (netnsid) message.Put32(IFLA_TARGET_NETNSID, static_cast<uint32_t>(*netnsid));
   std::vector<Link> links;
   socket.Dump(message, [&](const nlmsghdr* nlh) {
     if (IsLinkMessage(nlh)) links.push_back(ParseLink(nlh));

@@ -36,8 +36,8 @@ struct Link {
   LinkStats stats;
 };
 
-// A link by index, or by name where no index is known. With the id of another namespace: there, and to be read only. In
-// a message that changes something IFLA_TARGET_NETNSID says where the device shall go (do_setlink).
+// A link by index, or by name where no index is known. With the id of another namespace: there, and to be read or
+// deleted only. In a message that changes something IFLA_TARGET_NETNSID says where the device shall go (do_setlink).
 struct LinkRef {
   uint32_t ifindex = 0;
   std::string name;
@@ -49,7 +49,8 @@ struct LinkRef {
 bool IsLinkMessage(const nlmsghdr* nlh);
 Link ParseLink(const nlmsghdr* nlh);
 
-std::vector<Link> DumpLinks(NetlinkSocket& socket);
+// Of the namespace, or of the one with this id (Linux 4.16).
+std::vector<Link> DumpLinks(NetlinkSocket& socket, std::optional<int32_t> netnsid);
 std::optional<Link> GetLink(NetlinkSocket& socket, const LinkRef& ref);
 // ENODEV if there is none.
 uint32_t ResolveLink(NetlinkSocket& socket, const LinkRef& ref);

@@ -107,6 +107,8 @@ void Reap(const std::shared_ptr<NamespaceContext>& context, const std::shared_pt
     }
     Message message(RTM_DELLINK, 0, ref.Text());
     message.Header<ifinfomsg>()->ifi_index = static_cast<int>(ifindex);
+    if (ref.netnsid)
+      message.Put32(IFLA_TARGET_NETNSID, static_cast<uint32_t>(*ref.netnsid));  // rtnl_dellink, since 4.16
     reaper->socket->Request(message);
     ResolveBy(executor, job, true);
   } catch (const KernelError& e) {
@@ -154,7 +156,8 @@ void StartDeletion(const std::shared_ptr<NamespaceContext>& context, const std::
       }
       ifindex = link->ifindex;
     }
-    context->route->being_deleted[ifindex].push_back(job);
+    // What goes in another namespace is announced there: only the ack tells of it here.
+    if (!ref.netnsid) context->route->being_deleted[ifindex].push_back(job);
     reaper->executor->Submit([context, reaper, ifindex, ref, job, finished] {
       Reap(context, reaper, ifindex, ref, job);
       reaper->executor->Post(finished);
@@ -168,7 +171,7 @@ void StartDeletion(const std::shared_ptr<NamespaceContext>& context, const std::
 // deleteLink(ns, ref): Promise<boolean>
 Napi::Value Delete(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
-  LinkRef ref = LinkRefFromJs(info[1]);
+  LinkRef ref = PeerRefFromJs(info[1]);
   auto job = std::make_shared<Deletion>(info.Env());
   Napi::Promise promise = job->deferred.Promise();
   if (context->executor->closing()) {

@@ -111,22 +111,16 @@ LinkRef RefFromJs(const Napi::Object& o) {
   return ref;
 }
 
-// A link that is only looked at may be in another namespace.
-LinkRef ReadableFromJs(const Napi::Value& value) {
-  Napi::Object o = ToObject(value, "link");
-  LinkRef ref = RefFromJs(o);
-  if (auto netnsid = OptU32(o, "netnsId", INT32_MAX)) ref.netnsid = static_cast<int32_t>(*netnsid);
-  return ref;
-}
-
-// links(ns)
+// links(ns, netnsId?)
 Napi::Value Links(const Napi::CallbackInfo& info) {
-  return ListOnSocket<Link>(info, DumpLinks, LinkToJs);
+  std::optional<int32_t> netnsid;
+  if (!info[1].IsUndefined()) netnsid = static_cast<int32_t>(ToU32(info[1], "netnsId", INT32_MAX));
+  return ListOnSocket<Link>(info, [netnsid](NetlinkSocket& socket) { return DumpLinks(socket, netnsid); }, LinkToJs);
 }
 
 // link(ns, ref)
 Napi::Value GetOne(const Napi::CallbackInfo& info) {
-  LinkRef ref = ReadableFromJs(info[1]);
+  LinkRef ref = PeerRefFromJs(info[1]);
   return OnSocket<std::optional<Link>>(
       info, [ref](NetlinkSocket& socket) { return GetLink(socket, ref); },
       [](Napi::Env env, std::optional<Link>& link) { return link ? LinkToJs(env, *link) : env.Null(); });
@@ -151,7 +145,10 @@ Napi::Value Create(const Napi::CallbackInfo& info) {
 
 // changeLink(ns, ref, settings)
 Napi::Value Change(const Napi::CallbackInfo& info) {
-  LinkRef ref = LinkRefFromJs(info[1]);
+  Napi::Object o = ToObject(info[1], "link");
+  if (OptU32(o, "netnsId"))
+    throw KernelError(EINVAL, "argument", "netnsId", "in another namespace a link is only read, or deleted");
+  LinkRef ref = RefFromJs(o);
   LinkSettings settings = SettingsFromJs(ToObject(info[2], "settings"));
   return OnSocket(info,
                   [ref, settings = std::move(settings)](NetlinkSocket& socket) { ChangeLink(socket, ref, settings); });
@@ -159,11 +156,11 @@ Napi::Value Change(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-LinkRef LinkRefFromJs(const Napi::Value& value) {
+LinkRef PeerRefFromJs(const Napi::Value& value) {
   Napi::Object o = ToObject(value, "link");
-  if (OptU32(o, "netnsId"))
-    throw KernelError(EINVAL, "argument", "netnsId", "in another namespace a link is only read");
-  return RefFromJs(o);
+  LinkRef ref = RefFromJs(o);
+  if (auto netnsid = OptU32(o, "netnsId", INT32_MAX)) ref.netnsid = static_cast<int32_t>(*netnsid);
+  return ref;
 }
 
 Napi::Value LinkToJs(Napi::Env env, const Link& link) {

@@ -10,6 +10,6 @@
 namespace pw {
 
 Napi::Value LinkToJs(Napi::Env env, const Link& link);
-LinkRef LinkRefFromJs(const Napi::Value& value);
+LinkRef PeerRefFromJs(const Napi::Value& value);  // LinkRef | PeerRef
 
 }  // namespace pw

@@ -1,6 +1,8 @@
 // Device "inner-tap": a tap in the pod's namespace, for a VM that runs there, with the veth to the switch behind it.
 import test from "ava";
+import { removeNetns } from "../../daemon/demo/lab.ts";
 import { runCni } from "../../daemon/demo/container-runtime.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { arpRequest, BROADCAST, ETH_P_ARP, frame, station, text } from "../peers/frames.ts";
 import { OOB, type Pod, tap, TestHost } from "../support/test-host.ts";
 import { openTap } from "../support/tap-end.ts";
@@ -109,4 +111,21 @@ test("a name that is taken in the pod leaves nothing behind; neither does a DEL 
     (await h.ports()).map(({ role }) => role),
     ["uplink"],
   );
+});
+
+test("a pod whose namespace has lost its name, and is held by somebody still, loses its tap all the same", async (t) => {
+  const h = await TestHost.start(t, { intent: OOB() });
+  const vm = await h.add("vm", { vlan: 100, managedTap: true });
+  await removeNetns(nativeKernel(), vm.host.path);
+  await runCni(h.runtime, { ...vm.call, command: "DEL", netnsPath: "" });
+  t.deepEqual(await names(vm), ["lo"]);
+});
+
+test("a switch that has no room for the port leaves no tap in the pod", async (t) => {
+  const h = await TestHost.start(t, { intent: OOB() });
+  const vlanTrunk = [{ minID: 1, maxID: 4094 }];
+  for (const name of ["one", "two", "three"]) await h.add(name, { vlanTrunk });
+  const pod = await h.lab.host("vm");
+  await t.throwsAsync(h.add("vm", { vlanTrunk, managedTap: true }, { pod }), { message: /COUNTERS_EXHAUSTED/ });
+  t.deepEqual((await pod.namespace.links()).map(({ name }) => name).toSorted(), ["lo"]);
 });

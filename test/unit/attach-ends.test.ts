@@ -50,6 +50,8 @@ function bed(change: Partial<World> = {}) {
       if ("netnsId" in ref) return ref.netnsId === 3 && ref.ifindex === CONTAINER ? world.far : null;
       return "ifindex" in ref && ref.ifindex === HOST ? near : null;
     },
+    links: async () => [],
+    deleteLink: async () => false,
   };
   const records = {
     get: (id: string) => (id === "a" ? ({ attachment: of } as AttachmentRecord) : undefined),
