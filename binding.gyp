@@ -32,6 +32,7 @@
         "native/addon/link_delete.cc",
         "native/addon/link_js.cc",
         "native/addon/masquerade.cc",
+        "native/addon/masquerade_elements.cc",
         "native/addon/masquerade_js.cc",
         "native/addon/namespace.cc",
         "native/addon/neighbour.cc",

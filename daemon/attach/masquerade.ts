@@ -5,13 +5,16 @@
 import { Limiter } from "../async/limiter.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
-import type { MasqueradeRange, Namespace } from "../kernel/kernel.ts";
+import type { Masquerade as Table, Namespace } from "../kernel/kernel.ts";
 import type { Attachment } from "../model/attachment.ts";
-import { type Masqueraded, masqueradeChange, masqueradeRanges } from "../model/masquerade.ts";
+import { isNothing, MasqueradedWorkloads, type MasqueradeChange, masqueradeDifference } from "../model/masquerade.ts";
 import { messageOf } from "../thrown.ts";
 
+type Workload = Pick<Attachment, "id" | "ips" | "masquerade">;
+type Kernel = Pick<Namespace, "masquerade" | "hasMasqueradeSource" | "replaceMasquerade" | "changeMasquerade">;
+
 export interface MasqueradeOptions {
-  readonly namespace: Pick<Namespace, "masquerade" | "replaceMasquerade" | "changeMasquerade">;
+  readonly namespace: Kernel;
   readonly log: { warn(fields: object, message: string): void };
 }
 
@@ -20,17 +23,14 @@ export interface MasqueradeOptions {
  * only: nothing can be missing there but parts of the kernel.
  */
 const ABSENT = ["EPROTONOSUPPORT", "EOPNOTSUPP", "EAFNOSUPPORT", "ENOENT"];
-/** The table is not as we left it: it was flushed, or an element was taken or added. */
-const SURPRISE = ["ENOENT", "EEXIST", "ENOTEMPTY"];
+/** The table is not as we left it, or has no sets for a prefix length yet. */
+const SURPRISE = ["ENOENT", "EEXIST"];
 
 export class Masquerade {
   readonly #options: MasqueradeOptions;
-  /** by attachment */
-  readonly #wanted = new Map<string, readonly Masqueraded[]>();
-  /** what is in the table; null: it is not there, or that is not known */
-  #table: readonly MasqueradeRange[] | null = null;
-  /** an earlier daemon's table may be there */
-  #isUnknown = true;
+  readonly #wanted = new MasqueradedWorkloads();
+  /** our table: there, as the wanted ones want it; not there; at the start and after an error, neither is known */
+  #table: "follows" | "none" | "unknown" = "unknown";
   readonly #mutex = new Limiter(1);
 
   constructor(options: MasqueradeOptions) {
@@ -38,37 +38,35 @@ export class Masquerade {
   }
 
   /** Of those that were there when the daemon started; the next comparison makes it so. */
-  expect({ id, ips, masquerade }: Attachment): void {
+  expect({ id, ips, masquerade }: Workload): void {
     if (masquerade) this.#wanted.set(id, ips);
   }
 
   /** When it resolves, what the workload sends is masqueraded. */
-  async add({ id, ips }: Attachment): Promise<void> {
-    this.#wanted.set(id, ips);
-    await this.#mutex.run(() => this.#follow());
+  async add({ id, ips }: Workload): Promise<void> {
+    await this.#mutex.run(() => this.#follow(this.#wanted.set(id, ips)));
   }
 
   /** Never rejects: what cannot be removed now goes with the next comparison. */
   async remove(id: string): Promise<void> {
-    if (!this.#wanted.delete(id)) return;
+    if (!this.#wanted.has(id)) return;
     try {
-      await this.#mutex.run(() => this.#follow());
+      await this.#mutex.run(() => this.#follow(this.#wanted.delete(id)));
     } catch (error) {
       this.#options.log.warn({ attachment: id, error: messageOf(error) }, "it is masqueraded still; will try again");
     }
   }
 
   /** What the kernel does not masquerade, each a sentence. */
-  async verify({ ips }: Attachment): Promise<readonly string[]> {
-    const there = (await this.#options.namespace.masquerade()) ?? [];
-    const known = new Set(there.map(({ source }) => source));
-    const missing = new Set(masqueradeRanges(ips).map(({ source }) => source));
-    return [...missing].filter((source) => !known.has(source)).map((source) => `${source} is not masqueraded`);
+  async verify({ id }: Workload): Promise<readonly string[]> {
+    const sources = this.#wanted.sourcesOf(id);
+    const there = await Promise.all(sources.map((source) => this.#options.namespace.hasMasqueradeSource(source)));
+    return sources.filter((_, i) => there[i] === false).map(({ address }) => `${address} is not masqueraded`);
   }
 
   /** Puts right what somebody changed, and removes a table that nobody needs. Never rejects. */
   async compare(): Promise<void> {
-    if (this.#wanted.size === 0 && this.#table === null && !this.#isUnknown) return;
+    if (this.#wanted.isEmpty && this.#table === "none") return;
     try {
       await this.#mutex.run(() => this.#look());
     } catch (error) {
@@ -77,47 +75,54 @@ export class Masquerade {
   }
 
   async #look(): Promise<void> {
-    this.#table = await this.#read();
-    this.#isUnknown = false;
-    if (this.#wanted.size > 0) return await this.#follow();
-    if (this.#table !== null) await this.#options.namespace.replaceMasquerade([]);
-    this.#table = null;
+    const found = await this.#read();
+    if (found === null && this.#wanted.isEmpty) {
+      this.#table = "none";
+    } else if (found === null || found === "changed" || this.#wanted.isEmpty) {
+      await this.#replace();
+    } else {
+      this.#table = "follows";
+      await this.#follow(masqueradeDifference(this.#wanted.all(), found));
+    }
   }
 
-  async #read(): Promise<readonly MasqueradeRange[] | null> {
+  async #read(): Promise<Table | "changed" | null> {
     try {
       return await this.#options.namespace.masquerade();
     } catch (error) {
       // A kernel that cannot do it, and nobody who asks for it.
-      if (this.#wanted.size === 0 && ABSENT.some((code) => isKernelError(error, code))) return null;
+      if (this.#wanted.isEmpty && isAbsent(error)) return null;
       throw error;
     }
   }
 
-  async #follow(): Promise<void> {
-    const { namespace } = this.#options;
-    const wanted = masqueradeRanges([...this.#wanted.values()].flat());
-    const table = this.#table;
-    if (table === null && wanted.length === 0) return;
-    if (table !== null) {
-      const { add, remove } = masqueradeChange(wanted, table);
-      if (add.length === 0 && remove.length === 0) return;
-      try {
-        this.#table = null;
-        await namespace.changeMasquerade(add, remove);
-        this.#table = wanted;
-        return;
-      } catch (error) {
-        if (!SURPRISE.some((code) => isKernelError(error, code))) throw error;
-      }
-    }
+  async #follow({ add, remove }: MasqueradeChange): Promise<void> {
+    if (this.#table !== "follows") return await this.#replace();
+    if (isNothing(add) && isNothing(remove)) return;
+    this.#table = "unknown";
     try {
-      await namespace.replaceMasquerade(wanted);
+      await this.#options.namespace.changeMasquerade(add, remove);
+      this.#table = "follows";
+    } catch (error) {
+      if (!SURPRISE.some((code) => isKernelError(error, code))) throw error;
+      await this.#replace();
+    }
+  }
+
+  async #replace(): Promise<void> {
+    const all = this.#wanted.all();
+    this.#table = "unknown";
+    try {
+      await this.#options.namespace.replaceMasquerade(all);
     } catch (cause) {
-      if (!ABSENT.some((code) => isKernelError(cause, code))) throw cause;
+      if (!isAbsent(cause)) throw cause;
       const message = `this kernel does not masquerade by nftables: ${messageOf(cause)}`;
       throw new PortwrightError("MASQUERADE_UNSUPPORTED", message, { cause });
     }
-    this.#table = wanted;
+    this.#table = isNothing(all) ? "none" : "follows";
   }
+}
+
+function isAbsent(error: unknown): boolean {
+  return ABSENT.some((code) => isKernelError(error, code));
 }

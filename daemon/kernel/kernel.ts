@@ -172,11 +172,17 @@ export interface BridgeVlanStats extends Pick<LinkStats, "rxPackets" | "rxBytes"
   readonly vid: number;
 }
 
-/** What `source` sends to `first` to `last` leaves with an address of the host. All of one family. */
-export interface MasqueradeRange {
-  readonly source: string;
-  readonly first: string;
-  readonly last: string;
+export interface IpPrefix {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** What leaves with an address of the host: what the sources send, but to multicast addresses. */
+export interface Masquerade {
+  /** each with the length of its subnet's prefix */
+  readonly sources: readonly IpPrefix[];
+  /** what a source with the same prefix length sends within one of these keeps its address */
+  readonly subnets: readonly IpPrefix[];
 }
 
 export type NetlinkEvent =
@@ -238,12 +244,14 @@ export interface Namespace {
     ranges: readonly { readonly first: number; readonly last: number }[],
   ): Promise<void>;
 
-  /** what is in our nftables table; null: the table is not there, or somebody has changed it */
-  masquerade(): Promise<readonly MasqueradeRange[] | null>;
-  /** the whole table anew, in one transaction; without ranges it goes */
-  replaceMasquerade(ranges: readonly MasqueradeRange[]): Promise<void>;
-  /** all or nothing; ENOENT: the table, or what shall go, is not there */
-  changeMasquerade(add: readonly MasqueradeRange[], remove: readonly MasqueradeRange[]): Promise<void>;
+  /** what is in our nftables table; null: it is not there; "changed": it is not as replaceMasquerade makes it */
+  masquerade(): Promise<Masquerade | "changed" | null>;
+  /** one source of it, in a time that does not depend on the others */
+  hasMasqueradeSource(source: IpPrefix): Promise<boolean>;
+  /** the whole table anew, in one transaction; without sources it goes */
+  replaceMasquerade(all: Masquerade): Promise<void>;
+  /** all or nothing; ENOENT: the table, its sets for a prefix length, or what shall go is not there */
+  changeMasquerade(add: Masquerade, remove: Masquerade): Promise<void>;
 
   /** /proc/sys/<path> as this namespace's thread sees it; for keys under net/ only */
   writeSysctl(path: string, value: string): Promise<void>;

@@ -9,7 +9,8 @@ import type {
   LinkCreate,
   LinkRef,
   LinkSettings,
-  MasqueradeRange,
+  IpPrefix,
+  Masquerade,
   Namespace,
   Neighbour,
   NetlinkEvent,
@@ -49,9 +50,10 @@ export interface NamespaceAddon {
   bridgeVlanStats(ns: Ns): Promise<BridgeVlanStats[]>;
   setBridgeVlans(ns: Ns, ifindex: number, vlans: Vlans): Promise<void>;
   removeBridgeVlans(ns: Ns, ifindex: number, ranges: Vlans): Promise<void>;
-  masquerade(ns: Ns): Promise<MasqueradeRange[] | null>;
-  replaceMasquerade(ns: Ns, ranges: readonly MasqueradeRange[]): Promise<void>;
-  changeMasquerade(ns: Ns, add: readonly MasqueradeRange[], remove: readonly MasqueradeRange[]): Promise<void>;
+  masquerade(ns: Ns): Promise<Masquerade | "changed" | null>;
+  hasMasqueradeSource(ns: Ns, source: IpPrefix): Promise<boolean>;
+  replaceMasquerade(ns: Ns, all: Masquerade): Promise<void>;
+  changeMasquerade(ns: Ns, add: Masquerade, remove: Masquerade): Promise<void>;
   writeSysctl(ns: Ns, path: string, value: string): Promise<void>;
   readSysctl(ns: Ns, path: string): Promise<string>;
   receive(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
@@ -146,15 +148,19 @@ export class NativeNamespace implements Namespace {
     return native(() => this.#addon.removeBridgeVlans(this.#ns, ifindex, ranges));
   }
 
-  masquerade(): Promise<readonly MasqueradeRange[] | null> {
+  masquerade(): Promise<Masquerade | "changed" | null> {
     return native(() => this.#addon.masquerade(this.#ns));
   }
 
-  replaceMasquerade(ranges: readonly MasqueradeRange[]): Promise<void> {
-    return native(() => this.#addon.replaceMasquerade(this.#ns, ranges));
+  hasMasqueradeSource(source: IpPrefix): Promise<boolean> {
+    return native(() => this.#addon.hasMasqueradeSource(this.#ns, source));
   }
 
-  changeMasquerade(add: readonly MasqueradeRange[], remove: readonly MasqueradeRange[]): Promise<void> {
+  replaceMasquerade(all: Masquerade): Promise<void> {
+    return native(() => this.#addon.replaceMasquerade(this.#ns, all));
+  }
+
+  changeMasquerade(add: Masquerade, remove: Masquerade): Promise<void> {
     return native(() => this.#addon.changeMasquerade(this.#ns, add, remove));
   }
 

@@ -11,17 +11,29 @@
 
 namespace pw {
 
-// What `source` sends to `first` to `last` is masqueraded. All three are of one family.
-struct MasqueradeRange {
-  IpAddress source, first, last;
+struct IpPrefix {
+  IpAddress address;
+  uint8_t length = 0;
 };
 
-// nullopt: the table is not there, or not whole.
-std::optional<std::vector<MasqueradeRange>> ReadMasquerade(NetlinkSocket& netfilter);
-// The whole table anew, in one transaction; without ranges it goes.
-void ReplaceMasquerade(NetlinkSocket& netfilter, const std::vector<MasqueradeRange>& ranges);
-// ENOENT: the table or what shall go is not there; nothing was changed then.
-void ChangeMasquerade(NetlinkSocket& netfilter, const std::vector<MasqueradeRange>& add,
-                      const std::vector<MasqueradeRange>& remove);
+struct Masquerade {
+  // What these addresses send is masqueraded; `length` is that of their subnet.
+  std::vector<IpPrefix> sources;
+  // But not what a source with the same length sends within one of these.
+  std::vector<IpPrefix> subnets;
+};
+
+struct MasqueradeTable {
+  bool there = false;
+  std::optional<Masquerade> whole;  // if it is as ReplaceMasquerade makes it
+};
+
+MasqueradeTable ReadMasquerade(NetlinkSocket& netfilter);
+// One source of it, without the others.
+bool HasMasqueradeSource(NetlinkSocket& netfilter, const IpPrefix& source);
+// The whole table anew, in one transaction; without sources it goes.
+void ReplaceMasquerade(NetlinkSocket& netfilter, const Masquerade& all);
+// ENOENT: the table, the sets of a prefix length, or what shall go is not there. Nothing was changed then.
+void ChangeMasquerade(NetlinkSocket& netfilter, const Masquerade& add, const Masquerade& remove);
 
 }  // namespace pw

@@ -11,23 +11,39 @@ namespace pw {
 
 namespace {
 
-using Ranges = std::vector<MasqueradeRange>;
+IpPrefix PrefixFromJs(const Napi::Value& value, const char* what) {
+  Napi::Object o = ToObject(value, what);
+  const std::string address = NeedString(o, "address");
+  IpPrefix prefix{ParseIp(address, what), 0};
+  prefix.length = CheckPrefixLength(prefix.address, NeedU32(o, "prefixLength"), address);
+  return prefix;
+}
 
-Ranges RangesFromJs(const Napi::Value& value) {
-  if (!value.IsArray()) throw KernelError(EINVAL, "argument", "ranges", "an array is needed");
+std::vector<IpPrefix> PrefixesFromJs(const Napi::Object& o, const char* key) {
+  Napi::Value value = o.Get(key);
+  if (!value.IsArray()) throw KernelError(EINVAL, "argument", key, "an array is needed");
   auto array = value.As<Napi::Array>();
-  Ranges ranges;
-  ranges.reserve(array.Length());
-  for (uint32_t i = 0; i < array.Length(); i++) {
-    Napi::Object o = ToObject(array.Get(i), "range");
-    MasqueradeRange range{ParseIp(NeedString(o, "source"), "source"), ParseIp(NeedString(o, "first"), "first"),
-                          ParseIp(NeedString(o, "last"), "last")};
-    if (range.source.family != range.first.family || range.source.family != range.last.family) {
-      throw KernelError(EINVAL, "argument", NeedString(o, "source"), "its range is of the other family");
-    }
-    ranges.push_back(range);
+  std::vector<IpPrefix> prefixes;
+  prefixes.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); i++) prefixes.push_back(PrefixFromJs(array.Get(i), key));
+  return prefixes;
+}
+
+Masquerade FromJs(const Napi::Value& value) {
+  Napi::Object o = ToObject(value, "masquerade");
+  return {PrefixesFromJs(o, "sources"), PrefixesFromJs(o, "subnets")};
+}
+
+Napi::Value ToJs(Napi::Env env, const std::vector<IpPrefix>& prefixes) {
+  Napi::Array array = Napi::Array::New(env, prefixes.size());
+  for (uint32_t i = 0; i < prefixes.size(); i++) {
+    const auto& [address, length] = prefixes[i];
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("address", FormatIp(address.bytes.data(), address.length));
+    o.Set("prefixLength", length);
+    array[i] = o;
   }
-  return ranges;
+  return array;
 }
 
 NetlinkSocket& Netfilter(NamespaceContext& context) {
@@ -44,30 +60,32 @@ Napi::Value OnNetfilter(const Napi::CallbackInfo& info, Work work) {
 
 Napi::Value Read(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
-  return context->executor->Run<std::optional<Ranges>>(
+  return context->executor->Run<MasqueradeTable>(
       info.Env(), [context] { return ReadMasquerade(Netfilter(*context)); },
-      [](Napi::Env env, std::optional<Ranges>& ranges) -> Napi::Value {
-        if (!ranges) return env.Null();
-        Napi::Array array = Napi::Array::New(env, ranges->size());
-        uint32_t at = 0;
-        for (const MasqueradeRange& range : *ranges) {
-          Napi::Object o = Napi::Object::New(env);
-          o.Set("source", FormatIp(range.source.bytes.data(), range.source.length));
-          o.Set("first", FormatIp(range.first.bytes.data(), range.first.length));
-          o.Set("last", FormatIp(range.last.bytes.data(), range.last.length));
-          array[at++] = o;
-        }
-        return array;
+      [](Napi::Env env, MasqueradeTable& table) -> Napi::Value {
+        if (!table.there) return env.Null();
+        if (!table.whole) return Napi::String::New(env, "changed");
+        Napi::Object o = Napi::Object::New(env);
+        o.Set("sources", ToJs(env, table.whole->sources));
+        o.Set("subnets", ToJs(env, table.whole->subnets));
+        return o;
       });
 }
 
+Napi::Value HasSource(const Napi::CallbackInfo& info) {
+  auto context = ContextOf(info[0]);
+  return context->executor->Run<bool>(
+      info.Env(),
+      [context, source = PrefixFromJs(info[1], "source")] { return HasMasqueradeSource(Netfilter(*context), source); },
+      [](Napi::Env env, bool& has) -> Napi::Value { return Napi::Boolean::New(env, has); });
+}
+
 Napi::Value Replace(const Napi::CallbackInfo& info) {
-  return OnNetfilter(
-      info, [ranges = RangesFromJs(info[1])](NetlinkSocket& netfilter) { ReplaceMasquerade(netfilter, ranges); });
+  return OnNetfilter(info, [all = FromJs(info[1])](NetlinkSocket& netfilter) { ReplaceMasquerade(netfilter, all); });
 }
 
 Napi::Value Change(const Napi::CallbackInfo& info) {
-  return OnNetfilter(info, [add = RangesFromJs(info[1]), remove = RangesFromJs(info[2])](NetlinkSocket& netfilter) {
+  return OnNetfilter(info, [add = FromJs(info[1]), remove = FromJs(info[2])](NetlinkSocket& netfilter) {
     ChangeMasquerade(netfilter, add, remove);
   });
 }
@@ -76,6 +94,7 @@ Napi::Value Change(const Napi::CallbackInfo& info) {
 
 void InitMasquerade(Napi::Env, Napi::Object exports) {
   Export<Read>(exports, "masquerade");
+  Export<HasSource>(exports, "hasMasqueradeSource");
   Export<Replace>(exports, "replaceMasquerade");
   Export<Change>(exports, "changeMasquerade");
 }

@@ -1,6 +1,5 @@
 /** Gateways by configuration: which addresses the host is asked for, what the container and the result get. */
 import test from "ava";
-import { masqueradeChange, masqueradeRanges } from "../../daemon/model/masquerade.ts";
 import { NO_ROUTING, parseMasquerade, withGateways } from "../../daemon/attach/gateways.ts";
 import { Fields } from "../../daemon/attach/decode.ts";
 import type { JsonObject } from "../../daemon/safe-json.ts";
@@ -108,32 +107,4 @@ test("a kernel that cannot masquerade makes nothing half", async (t) => {
   };
   t.is((await cni(service, { command: "ADD", conf: { ...ipamConf, ipMasq: true } })).exitCode, 1);
   nothingLeft(t, fake, service, "masquerade");
-});
-
-test("masqueraded is what leaves the subnet, to unicast addresses", (t) => {
-  const ranges = (address: string, prefixLength: number) =>
-    masqueradeRanges([{ address, prefixLength }]).map(({ first, last }) => `${first}-${last}`);
-  t.deepEqual(ranges("10.1.2.3", 24), ["0.0.0.0-10.1.1.255", "10.1.3.0-223.255.255.255"]);
-  t.deepEqual(ranges("0.0.0.3", 8), ["1.0.0.0-223.255.255.255"]);
-  t.deepEqual(ranges("223.255.255.3", 24), ["0.0.0.0-223.255.254.255"]);
-  t.deepEqual(ranges("10.1.2.3", 0), []);
-  t.deepEqual(ranges("fd00::3", 64), [
-    "::-fcff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-    "fd00:0:0:1::-feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-  ]);
-});
-
-test("an address that two workloads have is masqueraded once, beyond the larger subnet", (t) => {
-  const both = [
-    { address: "10.1.2.3", prefixLength: 24 },
-    { address: "10.1.2.3", prefixLength: 16 },
-  ];
-  t.deepEqual(masqueradeRanges(both), masqueradeRanges(both.toReversed()));
-  t.deepEqual(masqueradeRanges(both)[0], { source: "10.1.2.3", first: "0.0.0.0", last: "10.0.255.255" });
-});
-
-test("only what differs is changed", (t) => {
-  const [a = [], b = []] = [24, 16].map((prefixLength) => masqueradeRanges([{ address: "10.1.2.3", prefixLength }]));
-  t.deepEqual(masqueradeChange(a, a), { add: [], remove: [] });
-  t.deepEqual(masqueradeChange(a, b), { add: a, remove: b });
 });
