@@ -11,7 +11,7 @@ import { AttachService } from "./attach/attach-service.ts";
 import type { CniReply, CniRequest } from "./attach/cni-request.ts";
 import { DeleteQueue } from "./attach/delete-queue.ts";
 import { currentEpoch } from "./attach/epoch.ts";
-import { RecordFiles } from "./state/record-files.ts";
+import { BlockFiles } from "./state/block-files.ts";
 import { Masquerade } from "./attach/masquerade.ts";
 import { ContainerEnds } from "./attach/workload-ends.ts";
 import { PortMakers } from "./attach/port-makers.ts";
@@ -134,7 +134,7 @@ export class Daemon implements Backend {
     });
     const { meters, registry } = this.#metrics;
     countKernelWrites(registry, namespace);
-    const records = new Records(new RecordFiles(join(settings.stateDirectory, "attachments")), log);
+    const records = new Records(new BlockFiles(join(settings.stateDirectory, "attachments")), log);
     const ends = new ContainerEnds({ records, kernel, host: namespace });
     const switching = { datapath: settings.datapath, ...features, hostKey: hostKey(settings.nodeName) };
     this.#reconciler = new Reconciler({

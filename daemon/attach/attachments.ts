@@ -3,7 +3,8 @@
  * how before the next begins; what fails undoes all in reverse and never hides the first error. The caller holds the
  * container's lock.
  */
-import type { Kernel, Link, LinkRef, Namespace, NetnsHandle } from "../kernel/kernel.ts";
+import { allEnded } from "../async/all-ended.ts";
+import type { Kernel, Namespace, NetnsHandle } from "../kernel/kernel.ts";
 import { type Attachment, reachesWorkload } from "../model/attachment.ts";
 import { hostInterfaceOf } from "../reconcile/workload-names.ts";
 import {
@@ -15,12 +16,12 @@ import {
   configureContainer,
 } from "./container.ts";
 import { type Addressed, type Routing, withGateways } from "./gateways.ts";
-import { bridgeNameOf } from "./netconf-bridge.ts";
 import type { HostInterface, MadePort, PortMaker, PortOptions } from "./port-maker.ts";
 import type { Masquerade } from "./masquerade.ts";
 import type { AttachmentRecord, CniCall, Records } from "./records.ts";
 import { refusable } from "./refused-addressing.ts";
 import type { CniResult } from "./result.ts";
+import { WorkloadSide } from "./workload-side.ts";
 
 export interface AttachLog {
   debug(fields: object, message: string): void;
@@ -56,7 +57,6 @@ export interface AttachSpec {
 export interface Made {
   readonly attachment: Attachment;
   readonly port: MadePort;
-  readonly bridge: { readonly name: string; readonly mac: string };
   readonly addressing: Addressed;
   /** the host's interface that has the gateways */
   readonly gateway: HostInterface | null;
@@ -67,8 +67,6 @@ export interface AttachmentsOptions {
   readonly records: Records;
   readonly masquerade: Pick<Masquerade, "add" | "remove" | "verify">;
   readonly kernel: Pick<Kernel, "enter">;
-  /** of the managed namespace: tells the bridge's MAC for CNI results */
-  readonly host: { link(ref: LinkRef): Promise<Link | null> } | null;
   readonly epoch: string;
   readonly log: AttachLog;
   readonly now: () => Date;
@@ -93,53 +91,47 @@ export class Attachments {
     let reached = draft;
     const source = spec.addressing && refusable(spec.addressing, log);
     const undo: Undo = [];
-    records.putPending(draft);
-    // Entering the namespace takes a thread of its own, so it goes on beside the making of the port.
     const netns = reachesWorkload(spec.port) ? spec.netns : null;
-    const workload = netns && { netns, container: kernel.enter(netns) };
-    workload?.container.catch(() => {}); // reported where it is awaited
+    const workload = netns && new WorkloadSide(kernel, netns);
+    const making = portMaker.make({ id, ...spec, ...spec.port, workload });
     try {
-      const making = portMaker.make({ id, ...spec, ...spec.port, workload });
+      // While the kernel makes the link. One that has no record yet when the daemon dies has our group or alias, and no
+      // workload: the next round removes it.
+      records.putPending(draft);
       // An IPAM plugin takes longer to start than the port to be made.
       const early = source === null || source.needsPort ? null : obtain(source, undo);
+      if (source !== null) void workload?.enter();
       const port = await making;
       reached = withPort(draft, port);
-      undo.push(() => portMaker.unmake(reached.attachment));
-      const bridge = this.#bridge(bridgeNameOf(spec.port));
 
       let addressing: Made["addressing"] = NO_ADDRESSING;
       let announced = Promise.resolve();
-      let gateway: HostInterface | null = null;
+      let gateway: Made["gateway"] = null;
       if (source !== null) {
         undo.push(() => this.#options.masquerade.remove(id));
         const given = withGateways(await (early ?? obtain(source, undo)), spec.routing);
         ({ addressing } = given);
         reached = withAddressing(reached, addressing, given.gateways);
-        const container = await workload?.container;
+        const container = await workload?.enter();
         if (container === undefined) throw new TypeError(`${id} has no interface that addresses could be set on`);
         const side = { ifindex: port.containerIfindex, name: spec.interface, mac: port.mac, kind: "veth" } as const;
-        // Both come to an end, also when one fails: undoing must not overtake what is still being done.
-        const [configured, routed, masqueraded] = await Promise.allSettled([
+        [, gateway] = await allEnded([
           configureContainer(container, side, addressing, spec.dad),
           this.#route(reached.attachment, spec.routing),
           this.#masquerade(reached.attachment),
         ]);
-        if (configured.status === "rejected") throw configured.reason;
-        if (routed.status === "rejected") throw routed.reason;
-        if (masqueraded.status === "rejected") throw masqueraded.reason;
-        gateway = routed.value;
         if (!spec.port.gated) announced = this.#announce(container, side, addressing);
       }
       records.putReady(reached);
       await announced;
       const attachment = records.get(id)?.attachment ?? reached.attachment;
       portMaker.made(attachment);
-      return { attachment, port, bridge: await bridge, addressing, gateway };
+      return { attachment, port, addressing, gateway };
     } catch (error) {
-      await this.#rollBack(reached, undo);
+      await this.#rollBack(reached, [...undo, () => unmakeWhenMade(portMaker, draft, making)]);
       throw error;
     } finally {
-      void closeQuietly(workload?.container); // its thread ends by itself: nobody waits for that
+      workload?.leave();
     }
   }
 
@@ -254,16 +246,6 @@ export class Attachments {
       this.#options.log.warn({ interface: side.name, error }, "the addresses cannot be announced");
     }
   }
-
-  /** For the result only, so a failure is no failure of the attachment. */
-  async #bridge(name: string): Promise<Made["bridge"]> {
-    try {
-      return { name, mac: (await this.#options.host?.link({ name }))?.mac ?? "" };
-    } catch (error) {
-      this.#options.log.warn({ bridge: name, error }, "the bridge's MAC cannot be read");
-      return { name, mac: "" };
-    }
-  }
 }
 
 /** Who has asked gives back, also what comes when nobody wants it any more. */
@@ -296,12 +278,10 @@ function withAddressing(
   return { ...record, attachment: { ...record.attachment, ips, routes, gateways } };
 }
 
-async function closeQuietly(entering: Promise<Namespace> | undefined): Promise<void> {
-  try {
-    await (await entering)?.close();
-  } catch {
-    // it was never entered, or is gone: nothing to close
-  }
+/** What could not be made has removed itself. */
+async function unmakeWhenMade(portMaker: PortMaker, draft: AttachmentRecord, making: Promise<MadePort>): Promise<void> {
+  const [made] = await Promise.allSettled([making]);
+  if (made.status === "fulfilled") await portMaker.unmake(withPort(draft, made.value).attachment);
 }
 
 export function attachmentId(containerId: string, name: string): string {

@@ -162,10 +162,10 @@ function cniVariables(env: Readonly<Record<string, string>>): Readonly<Record<st
   return Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith("CNI_")));
 }
 
-function ownResult({ attachment, port, bridge, addressing, gateway: router }: Made, conf: NetConf): CniResult {
+function ownResult({ attachment, port, addressing, gateway: router }: Made, conf: NetConf): CniResult {
   return {
     interfaces: [
-      bridge.mac === "" ? { name: bridge.name } : bridge,
+      port.bridge.mac === "" ? { name: port.bridge.name } : port.bridge,
       ...(isKnown(port.hostInterface, conf.prevResult?.result)
         ? []
         : [{ name: port.hostInterface, ...(port.hostMac === "" ? {} : { mac: port.hostMac }), mtu: port.mtu }]),

@@ -1,4 +1,5 @@
 /** The container's side of an attachment: addresses and routes set, announced, and compared with what they should be. */
+import { allEnded } from "../async/all-ended.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Link, Namespace, RouteSpec } from "../kernel/kernel.ts";
 import { PortwrightError } from "../errors.ts";
@@ -57,9 +58,7 @@ export async function configureContainer(
   }
   // Of equal routes the first one counts, as with the stock plugins.
   for (const route of routes) steps.push(unlessCode("EEXIST", namespace.addRoute(route)));
-  for (const outcome of await Promise.allSettled(steps)) {
-    if (outcome.status === "rejected") throw outcome.reason;
-  }
+  await allEnded(steps);
   if (dad) await settleAddresses(namespace, port.ifindex, ips);
 }
 

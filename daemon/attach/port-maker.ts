@@ -1,7 +1,7 @@
 /** The attach room's view of the host: makes and removes ports. Implemented by `daemon/reconcile`. */
 import type { Attachment, PortFeatures } from "../model/attachment.ts";
 import type { PortVlans } from "../model/port.ts";
-import type { Namespace, NetnsHandle } from "../kernel/kernel.ts";
+import type { WorkloadSide } from "./workload-side.ts";
 
 /** What the port shall be. */
 export interface PortOptions extends PortFeatures {
@@ -15,18 +15,12 @@ export interface PortOptions extends PortFeatures {
   readonly mtu: number;
 }
 
-/** The workload's namespace, opened and entered; the caller closes both. */
-export interface WorkloadSide {
-  readonly netns: NetnsHandle;
-  readonly container: Promise<Namespace>;
-}
-
 export interface PortRequest extends PortOptions {
   readonly id: string;
   readonly containerId: string;
   readonly interface: string;
   /** null: the device has no end in another namespace than the host's */
-  readonly workload: WorkloadSide | null;
+  readonly workload: Pick<WorkloadSide, "netns" | "enter"> | null;
   readonly netnsPath: string;
 }
 
@@ -34,13 +28,14 @@ export interface MadePort {
   readonly hostInterface: string;
   readonly hostIfindex: number;
   readonly hostMac: string;
+  readonly bridge: HostInterface;
   /** of the interface in the workload's namespace; 0: there is none */
   readonly containerIfindex: number;
   readonly mac: string;
   readonly mtu: number;
 }
 
-/** An interface of the host by which workloads are routed. */
+/** An interface of the host; its MAC is empty if it is gone. */
 export interface HostInterface {
   readonly name: string;
   readonly mac: string;
@@ -60,7 +55,10 @@ export type UnmadePort = Pick<
 >;
 
 export interface PortMaker {
-  /** The device that was asked for, up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. */
+  /**
+   * The device that was asked for, up, switched. INTERFACE_EXISTS if the name is taken there. All or nothing. What exists
+   * already is not touched before the caller has the promise, so that it can note beforehand what will be changed.
+   */
   make(request: PortRequest): Promise<MadePort>;
   /**
    * The attachment has its addresses and gateways: when it resolves the host answers there. `forceAddress`: other

@@ -8,7 +8,6 @@ import { type Attachment, NO_FEATURES } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { isObject, type JsonObject } from "../safe-json.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
-import { Limiter } from "../async/limiter.ts";
 import type { RecordFiles } from "../state/record-files.ts";
 
 /** A CNI request as it came: what undoing its IPAM part needs. */
@@ -86,6 +85,8 @@ export function recordFileName(id: string): string {
   return `${createHash("sha256").update(id).digest("hex").slice(0, 40)}.json`;
 }
 
+const FLUSH_AFTER_MS = 1000;
+
 export interface RecordsLog {
   warn(fields: object, message: string): void;
 }
@@ -93,7 +94,7 @@ export interface RecordsLog {
 export class Records {
   readonly #files: RecordFiles;
   readonly #log: RecordsLog;
-  readonly #flushing = new Limiter(1);
+  readonly #unflushed = new Set<string>();
   readonly #records = new Map<string, AttachmentRecord>();
   /** files that were set aside because they could not be read */
   readonly corrupt: readonly string[];
@@ -145,16 +146,19 @@ export class Records {
   }
 
   /**
-   * As good as putPending; on disk for good right after, so that a disk which takes milliseconds does not delay the
-   * workload. Of an attachment only an address outlives a power cut. One that comes within these milliseconds leaves it
-   * to the runtime's DEL or GC, which ask IPAM whether there is a record or not.
+   * As good as putPending. Of an attachment only an address outlives a power cut, so one that has any is on disk for
+   * good a second later, together with others: what a disk takes for that delays no workload, this one or the next. A
+   * power cut within the second leaves the address to the runtime's DEL or GC, which ask IPAM whether there is a record
+   * or not.
    */
   putReady(record: AttachmentRecord): void {
     const ready = withState(record, "ready");
     const name = recordFileName(ready.attachment.id);
     this.#files.write(name, encodeRecord(ready));
-    void this.#flushLater(name);
     this.#records.set(ready.attachment.id, ready);
+    if (ready.attachment.ips.length === 0) return;
+    if (this.#unflushed.size === 0) setTimeout(() => void this.#flushAll(), FLUSH_AFTER_MS).unref();
+    this.#unflushed.add(name);
   }
 
   /** `mtu`: see Attachment. No fsync: see putPending. Nothing for one that is being made or unmade. */
@@ -199,11 +203,13 @@ export class Records {
     this.#records.delete(id);
   }
 
-  async #flushLater(name: string): Promise<void> {
+  async #flushAll(): Promise<void> {
+    const names = [...this.#unflushed];
+    this.#unflushed.clear();
     try {
-      await this.#flushing.run(() => this.#files.flush(name));
+      await this.#files.flush(...names);
     } catch (error) {
-      this.#log.warn({ file: name, error }, "a record of an attachment cannot be flushed to disk");
+      this.#log.warn({ files: names, error }, "records of attachments cannot be flushed to disk");
     }
   }
 

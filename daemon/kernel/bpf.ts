@@ -51,6 +51,12 @@ export interface TestRunResult {
   readonly durationNs: number;
 }
 
+export interface MapWrite {
+  readonly map: BpfMap;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
 export interface MapEntries {
   readonly count: number;
   /** count * keySize bytes */
@@ -98,6 +104,8 @@ export interface Bpf {
   /** null when the key is absent. Per-CPU maps: cpus * round8(valueSize) bytes. */
   lookup(map: BpfMap, key: Uint8Array): Promise<Uint8Array | null>;
   update(map: BpfMap, key: Uint8Array, value: Uint8Array, flags?: number): Promise<void>;
+  /** one entry in each of several maps, in this order and in one crossing; what comes after a failure is not written */
+  updateEach(writes: readonly MapWrite[]): Promise<void>;
   /** false when the key was absent */
   remove(map: BpfMap, key: Uint8Array): Promise<boolean>;
   /** the whole map; falls back to get_next_key where the map type has no batch operation */

@@ -109,6 +109,13 @@ export interface LinkCreate extends LinkSettings {
   readonly tap?: { readonly multiQueue: boolean; readonly owner: number | null; readonly group: number | null };
 }
 
+export interface CreatedLink {
+  readonly ifindex: number;
+  /** of a veth's other end, in its namespace; else 0 */
+  readonly peerIfindex: number;
+  readonly mac: string;
+}
+
 export interface Address {
   readonly ifindex: number;
   readonly family: 4 | 6;
@@ -212,9 +219,10 @@ export interface Namespace {
   /** `netnsId`: of that namespace; EINVAL if there is none of this id any more */
   links(netnsId?: number): Promise<readonly Link[]>;
   link(ref: LinkRef | PeerRef): Promise<Link | null>;
-  /** returns the new ifindex. `peerIfindex` is set for veth. */
-  createLink(spec: LinkCreate): Promise<{ readonly ifindex: number; readonly peerIfindex: number }>;
+  createLink(spec: LinkCreate): Promise<CreatedLink>;
   changeLink(ref: LinkRef, settings: LinkSettings): Promise<void>;
+  /** of a link in another namespace, in turn with the calls of this one: for a single change that nobody enters it for */
+  changeLinkIn(netns: NetnsHandle, ref: LinkRef, settings: LinkSettings): Promise<void>;
   /** Resolves as soon as the link has left its namespace (and a veth's peer the peer's); false if it was not there. */
   deleteLink(ref: LinkRef | PeerRef): Promise<boolean>;
 

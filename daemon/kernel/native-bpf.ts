@@ -7,6 +7,7 @@ import type {
   BpfObject,
   BpfProgram,
   MapEntries,
+  MapWrite,
   RingReader,
   TestRun,
   TestRunResult,
@@ -59,6 +60,12 @@ export interface BpfAddon {
   bpfClose(object: Handle): void;
   bpfLookup(ns: NativeNamespace, map: MapHandle, key: Uint8Array): Promise<Uint8Array | null>;
   bpfUpdate(ns: NativeNamespace, map: MapHandle, key: Uint8Array, value: Uint8Array, flags: number): Promise<void>;
+  bpfUpdateEach(
+    ns: NativeNamespace,
+    maps: readonly MapHandle[],
+    keys: readonly Uint8Array[],
+    values: readonly Uint8Array[],
+  ): Promise<void>;
   bpfRemove(ns: NativeNamespace, map: MapHandle, key: Uint8Array): Promise<boolean>;
   bpfReadAll(ns: NativeNamespace, map: MapHandle): Promise<MapEntries>;
   bpfLookupMany(ns: NativeNamespace, map: MapHandle, keys: Uint8Array): Promise<(Uint8Array | null)[]>;
@@ -168,6 +175,15 @@ export class NativeBpf implements Bpf {
 
   update(map: BpfMap, key: Uint8Array, value: Uint8Array, flags = 0): Promise<void> {
     return native(() => this.#addon.bpfUpdate(this.#ns, handleOf(map), key, value, flags));
+  }
+
+  updateEach(writes: readonly MapWrite[]): Promise<void> {
+    const [maps, keys, values] = [
+      writes.map(({ map }) => map),
+      writes.map(({ key }) => key),
+      writes.map(({ value }) => value),
+    ];
+    return native(() => this.#addon.bpfUpdateEach(this.#ns, maps.map(handleOf<MapHandle>), keys, values));
   }
 
   remove(map: BpfMap, key: Uint8Array): Promise<boolean> {

@@ -5,6 +5,7 @@ import type {
   AddressSpec,
   BridgeVlan,
   BridgeVlanStats,
+  CreatedLink,
   Link,
   LinkCreate,
   LinkRef,
@@ -34,8 +35,9 @@ type Vlans = readonly { first: number; last: number; pvid?: boolean; untagged?: 
 export interface NamespaceAddon {
   links(ns: Ns, netnsId?: number): Promise<Link[]>;
   link(ns: Ns, ref: LinkRef | PeerRef): Promise<Link | null>;
-  createLink(ns: Ns, spec: LinkCreate): Promise<{ ifindex: number; peerIfindex: number }>;
+  createLink(ns: Ns, spec: LinkCreate): Promise<CreatedLink>;
   changeLink(ns: Ns, ref: LinkRef, settings: LinkSettings): Promise<void>;
+  changeLinkIn(ns: Ns, netns: NetnsHandle, ref: LinkRef, settings: LinkSettings): Promise<void>;
   deleteLink(ns: Ns, ref: LinkRef | PeerRef): Promise<boolean>;
   addresses(ns: Ns, ifindex?: number): Promise<Address[]>;
   addAddress(ns: Ns, spec: AddressSpec): Promise<void>;
@@ -84,12 +86,16 @@ export class NativeNamespace implements Namespace {
     return native(() => this.#addon.link(this.#ns, ref));
   }
 
-  createLink(spec: LinkCreate): Promise<{ readonly ifindex: number; readonly peerIfindex: number }> {
+  createLink(spec: LinkCreate): Promise<CreatedLink> {
     return native(() => this.#addon.createLink(this.#ns, spec));
   }
 
   changeLink(ref: LinkRef, settings: LinkSettings): Promise<void> {
     return native(() => this.#addon.changeLink(this.#ns, ref, settings));
+  }
+
+  changeLinkIn(netns: NetnsHandle, ref: LinkRef, settings: LinkSettings): Promise<void> {
+    return native(() => this.#addon.changeLinkIn(this.#ns, netns, ref, settings));
   }
 
   deleteLink(ref: LinkRef | PeerRef): Promise<boolean> {

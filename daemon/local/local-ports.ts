@@ -55,10 +55,13 @@ export class LocalPorts implements PortMaker {
       await this.#settle(request, ifindex, mac, membership);
       await namespace.changeLink({ ifindex }, { up: true });
       if (!request.containerDown) {
-        await (await request.workload?.container)?.changeLink({ ifindex: peerIfindex }, { up: true });
+        const { netns } = request.workload ?? {};
+        if (netns) await namespace.changeLinkIn(netns, { ifindex: peerIfindex }, { up: true });
       }
       const [link] = request.containerDown ? [await namespace.link({ ifindex })] : await working(namespace, [name]);
-      return { ...made, hostMac: link?.mac ?? "" };
+      // A bridge that has no MAC of its own takes one of its ports'.
+      const { mac: bridgeMac = "" } = (await namespace.link({ ifindex: bridge.ifindex })) ?? {};
+      return { ...made, hostMac: link?.mac ?? "", bridge: { name: local.name, mac: bridgeMac } };
     } catch (error) {
       await namespace.deleteLink({ ifindex });
       throw error;

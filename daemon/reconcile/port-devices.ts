@@ -2,10 +2,10 @@
  * The devices that a workload's port can be, made in the kernel: each kind its own way, all or nothing. The switch is
  * not their concern.
  */
-import type { PortRequest, WorkloadSide } from "../attach/port-maker.ts";
+import type { PortRequest } from "../attach/port-maker.ts";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
-import type { Link, LinkCreate, Namespace } from "../kernel/kernel.ts";
+import type { CreatedLink, Link, LinkCreate, Namespace } from "../kernel/kernel.ts";
 import { borrow, borrowed } from "../links/borrowed.ts";
 import type { TapOptions } from "../model/attachment.ts";
 import { borrowFault, isBorrowed } from "../model/borrowed.ts";
@@ -29,6 +29,7 @@ export interface DeviceRequest
 export interface MadeDevice {
   /** of the link that becomes the port */
   readonly ifindex: number;
+  readonly mac: string;
   /** of the interface in the workload's namespace; 0: none */
   readonly containerIfindex: () => number;
   /** brings up what is in the workload's namespace; may run while the port is set */
@@ -52,12 +53,19 @@ export class PortDevices {
     this.#wireObject = wireObject;
   }
 
-  /** What can be known of before anything is made. `intent`: its NICs are not to be had. */
-  async check(
+  /** What can be known of before anything is made. `intent`: its NICs are not to be had. null: of this kind, nothing. */
+  check(
+    request: Pick<DeviceRequest, "name" | "device" | "mtu">,
+    intent: Pick<Intent, "vlanConfigs">,
+  ): Promise<void> | null {
+    const { kind } = request.device;
+    return kind === "veth" || kind === "inner-tap" ? null : this.#check(request, intent);
+  }
+
+  async #check(
     { name, device, mtu }: Pick<DeviceRequest, "name" | "device" | "mtu">,
     intent: Pick<Intent, "vlanConfigs">,
   ): Promise<void> {
-    if (device.kind === "veth" || device.kind === "inner-tap") return;
     const [links, addresses] = await Promise.all([this.#namespace.links(), this.#namespace.addresses()]);
     const link = links.find((one) => one.name === name);
     if (device.kind === "tap") {
@@ -84,21 +92,20 @@ export class PortDevices {
   }
 
   async #veth(request: DeviceRequest): Promise<MadeDevice> {
-    const { netns, container } = workloadOf(request);
+    const { netns } = workloadOf(request);
     const { name, mac, mtu } = request;
     const peer = { name: request.interface, netns, mac, mtu };
-    const { ifindex, peerIfindex } = await this.#create(
-      { kind: "veth", name, ...this.#portSettings(request), peer },
-      request,
-    );
+    const made = await this.#create({ kind: "veth", name, ...this.#portSettings(request), peer }, request);
+    const { peerIfindex } = made;
     const finish = async (): Promise<void> => {
-      if (!request.containerDown) await (await container).changeLink({ ifindex: peerIfindex }, { up: true });
+      if (!request.containerDown) await this.#namespace.changeLinkIn(netns, { ifindex: peerIfindex }, { up: true });
     };
-    return { ifindex, containerIfindex: () => peerIfindex, finish, leave: async () => {} };
+    return { ...made, containerIfindex: () => peerIfindex, finish, leave: async () => {} };
   }
 
   async #innerTap(request: DeviceRequest, tap: TapOptions): Promise<MadeDevice> {
-    const { netns, container } = workloadOf(request);
+    const workload = workloadOf(request);
+    const { netns } = workload;
     const peer = { name: innerEndName(request.id), netns, mtu: request.mtu };
     const made = await this.#create(
       { kind: "veth", name: request.name, ...this.#portSettings(request), peer },
@@ -106,7 +113,7 @@ export class PortDevices {
     );
     let tapIfindex = 0;
     const finish = async (): Promise<void> => {
-      tapIfindex = await makeInnerTap(await container, this.#wireObject, {
+      tapIfindex = await makeInnerTap(await workload.enter(), this.#wireObject, {
         ...{ name: request.interface, mtu: request.mtu, innerEnd: made.peerIfindex, tap, netnsPath: request.netnsPath },
         alias: aliasOf(request),
         // KubeVirt takes the VM's MAC from it; no stack and no bridge ever sees a frame that could be mistaken for its own.
@@ -115,20 +122,20 @@ export class PortDevices {
       });
     };
     const leave = async (): Promise<void> => {
-      if (tapIfindex > 0) await (await container).deleteLink({ ifindex: tapIfindex });
+      if (tapIfindex > 0) await (await workload.enter()).deleteLink({ ifindex: tapIfindex });
     };
-    return { ifindex: made.ifindex, containerIfindex: () => tapIfindex, finish, leave };
+    return { ...made, containerIfindex: () => tapIfindex, finish, leave };
   }
 
   async #tap(request: DeviceRequest, { queues, owner, group }: TapOptions): Promise<MadeDevice> {
     const tap = { multiQueue: queues > 1, owner, group };
     // Not the VM's MAC: the kernel, or its bridge (--datapath bridge), would take frames for it as the host's own.
     const mac = workloadMac(`tap ${request.id}`);
-    const { ifindex } = await this.#create(
+    const made = await this.#create(
       { kind: "tun", name: request.name, ...this.#portSettings(request), mac, tap },
       request,
     );
-    return { ifindex, ...HOST_ONLY };
+    return { ...made, ...HOST_ONLY };
   }
 
   async #existing(request: DeviceRequest): Promise<MadeDevice> {
@@ -136,14 +143,14 @@ export class PortDevices {
     if (link === null) throw new PortwrightError("DEVICE_ABSENT", `there is no link ${request.name}`);
     const settings = borrow(borrowed(request, link, request.mtu), link);
     await this.#namespace.changeLink({ ifindex: link.ifindex }, settings);
-    return { ifindex: link.ifindex, ...HOST_ONLY };
+    return { ifindex: link.ifindex, mac: link.mac, ...HOST_ONLY };
   }
 
   #portSettings(request: DeviceRequest) {
     return { mtu: request.mtu, up: true, ...QUIET, alias: aliasOf(request) };
   }
 
-  async #create(spec: LinkCreate, request: DeviceRequest): Promise<{ ifindex: number; peerIfindex: number }> {
+  async #create(spec: LinkCreate, request: DeviceRequest): Promise<CreatedLink> {
     try {
       return await this.#namespace.createLink(spec);
     } catch (error) {
@@ -171,7 +178,7 @@ function aliasOf({ clusterNetwork, network, id }: DeviceRequest): string {
   return attachmentAlias(clusterNetwork, network, id);
 }
 
-function workloadOf({ workload, id, device }: DeviceRequest): WorkloadSide {
+function workloadOf({ workload, id, device }: DeviceRequest): NonNullable<DeviceRequest["workload"]> {
   if (workload === null) throw new TypeError(`${id}: device ${device.kind} needs a namespace of the workload's`);
   return workload;
 }

@@ -3,6 +3,7 @@
  * looks like comes from the reconciler (SwitchView); this file does the work for one port.
  */
 import type { HostInterface, MadePort, PortMaker, PortRequest, UnmadePort } from "../attach/port-maker.ts";
+import { allEnded } from "../async/all-ended.ts";
 import type { InnerTaps } from "../attach/workload-ends.ts";
 import type { Datapath } from "../datapath/datapath.ts";
 import { PortwrightError } from "../errors.ts";
@@ -14,7 +15,7 @@ import { isBorrowed } from "../model/borrowed.ts";
 import { gatewayVlan } from "../model/gateways.ts";
 import { samePort } from "../model/port.ts";
 import { compilePort, type SwitchContext } from "../model/ports.ts";
-import { hostLinkNames, type Intent } from "../model/resources.ts";
+import { bridgeName, hostLinkNames, type Intent } from "../model/resources.ts";
 import { isOurs } from "../model/target.ts";
 import { type MadeDevice, PortDevices } from "./port-devices.ts";
 import { hostInterfaceOf, workloadMac } from "./workload-names.ts";
@@ -76,7 +77,8 @@ export class WorkloadPorts implements PortMaker {
       throw new PortwrightError("DEVICE_REFUSED", `${name} is the port of ${owner}`);
     const mac = request.mac || workloadMac(request.id);
     const workload: Workload = { ...request, hostInterface: name, mac, mtu, mtuAsked: request.mtu, state: "pending" };
-    await this.#devices.check({ ...request, name, mtu }, this.#host.intent);
+    const check = this.#devices.check({ ...request, name, mtu }, this.#host.intent);
+    if (check !== null) await check;
     this.#host.register(workload);
     let created: MadeDevice;
     try {
@@ -85,21 +87,19 @@ export class WorkloadPorts implements PortMaker {
       this.#host.unregister(request.id);
       throw error;
     }
-    const { ifindex } = created;
+    const { ifindex, mac: hostMac } = created;
     try {
-      // All of them come to an end, also when one fails: undoing must not overtake what is still being done.
-      const results = await Promise.allSettled([
-        this.#macOf(ifindex),
+      const [bridge] = await allEnded([
+        this.#bridgeOf(request.clusterNetwork),
         this.#datapath.setPort(ifindex, compilePort(workload, view).config),
         this.#host.refreshUplink(request.clusterNetwork),
         created.finish(),
       ]);
-      for (const result of results) if (result.status === "rejected") throw result.reason;
-      const hostMac = results[0].status === "fulfilled" ? results[0].value : "";
       return {
         hostInterface: name,
         hostIfindex: ifindex,
         hostMac,
+        bridge,
         containerIfindex: created.containerIfindex(),
         mac,
         mtu,
@@ -169,6 +169,11 @@ export class WorkloadPorts implements PortMaker {
     await this.#namespace.changeLink({ ifindex: link.ifindex }, change.after);
   }
 
+  async #bridgeOf(clusterNetwork: string): Promise<HostInterface> {
+    const name = bridgeName(clusterNetwork);
+    return { name, mac: (await this.#namespace.link({ name }))?.mac ?? "" };
+  }
+
   async verify(attachment: Attachment): Promise<readonly string[]> {
     const link = await this.#namespace.link(portRef(attachment));
     if (!link) return [`host interface ${attachment.hostInterface} (index ${attachment.hostIfindex}) is gone`];
@@ -199,11 +204,6 @@ export class WorkloadPorts implements PortMaker {
     const there = link === null ? [] : await this.#namespace.addresses(link.ifindex);
     const missing = gateways.filter((gateway) => !there.some((one) => isSameAddress(one, gateway)));
     return missing.map((gateway) => `${device} lacks the gateway's address ${addressText(gateway)}`);
-  }
-
-  async #macOf(ifindex: number): Promise<string> {
-    const link = await this.#namespace.link({ ifindex });
-    return link?.mac ?? "";
   }
 }
 

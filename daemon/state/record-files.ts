@@ -21,7 +21,8 @@ import { codeOf, messageOf } from "../thrown.ts";
 
 const fsyncAsync = promisify(fsync);
 
-const TEMPORARY = ".tmp";
+/** What a name ends in that the next start removes. */
+export const TEMPORARY = ".tmp";
 const SET_ASIDE = ".corrupt";
 
 /** Makes the directory if need be. It must be ours alone: who can write there could make the daemon do things. */
@@ -91,7 +92,12 @@ export class RecordFiles {
   }
 
   /** What write() wrote survives a power cut, too, when this resolves. A file that is gone by now needs nothing. */
-  async flush(name: string): Promise<void> {
+  async flush(...names: readonly string[]): Promise<void> {
+    for (const name of names) await this.#flush(name);
+    await this.#syncDirectory();
+  }
+
+  async #flush(name: string): Promise<void> {
     let fd: number;
     try {
       fd = openSync(join(this.directory, name), constants.O_RDONLY);
@@ -104,7 +110,6 @@ export class RecordFiles {
     } finally {
       closeSync(fd);
     }
-    await this.#syncDirectory();
   }
 
   /**

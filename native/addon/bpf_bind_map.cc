@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Maps and ring buffers for JavaScript. daemon/kernel/native-bpf.ts is the typed side of these functions.
+#include <linux/bpf.h>
+
 #include "bpf_js.h"
 #include "bpf_ring.h"
 
@@ -37,6 +39,25 @@ Napi::Value UpdateOne(const Napi::CallbackInfo& info) {
                     Update(*map, key, value, flags);
                     c.bpf_writes++;
                   });
+}
+
+// bpfUpdateEach(ns, maps, keys, values): one entry in each of several maps, in this order; ends at the first failure
+Napi::Value UpdateEach(const Napi::CallbackInfo& info) {
+  auto context = ContextOf(info[0]);
+  struct Write {
+    ObjectRef map;
+    Bytes key, value;
+  };
+  auto maps = info[1].As<Napi::Array>(), keys = info[2].As<Napi::Array>(), values = info[3].As<Napi::Array>();
+  std::vector<Write> writes;
+  for (uint32_t i = 0; i < maps.Length(); i++)
+    writes.push_back({FromHandle(maps[i], Kind::kMap, *context), BytesOf(keys[i]), BytesOf(values[i])});
+  return OnThread(info.Env(), context, [writes = std::move(writes)](NamespaceContext& c) {
+    for (const Write& write : writes) {
+      Update(*write.map, write.key, write.value, BPF_ANY);
+      c.bpf_writes++;
+    }
+  });
 }
 
 Napi::Value RemoveOne(const Napi::CallbackInfo& info) {
@@ -136,6 +157,7 @@ Napi::Value RingDropped(const Napi::CallbackInfo& info) {
 void InitBpfMaps(Napi::Object exports) {
   Export<LookupOne>(exports, "bpfLookup");
   Export<UpdateOne>(exports, "bpfUpdate");
+  Export<UpdateEach>(exports, "bpfUpdateEach");
   Export<RemoveOne>(exports, "bpfRemove");
   Export<ReadWhole>(exports, "bpfReadAll");
   Export<LookupSome>(exports, "bpfLookupMany");

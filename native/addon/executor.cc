@@ -94,6 +94,7 @@ bool Executor::Submit(Work work) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_) return false;
   queue_.push_back(std::move(work));
+  if (queue_.size() > 1) return true;  // the thread goes to sleep with an empty queue only
   uint64_t one = 1;
   (void)!write(wake_, &one, sizeof one);
   return true;

@@ -151,7 +151,7 @@ Created Finish(NetlinkSocket& socket, const LinkCreate& create, std::optional<Li
     Remove(socket, ifindex, name);
     throw;
   }
-  return {ifindex, create.peer ? link->link : 0};
+  return {ifindex, create.peer ? link->link : 0, link->mac};
 }
 
 // Runs `work` on a short-lived thread in another namespace: this thread never leaves its own.

@@ -45,6 +45,7 @@ struct LinkCreate {
 
 struct Created {
   uint32_t ifindex = 0, peer_ifindex = 0;
+  std::string mac;
 };
 
 // Either the link exists as asked for, or it does not exist and this throws.

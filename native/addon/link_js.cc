@@ -139,19 +139,42 @@ Napi::Value Create(const Napi::CallbackInfo& info) {
         Napi::Object result = Napi::Object::New(env);
         result.Set("ifindex", Napi::Number::New(env, created.ifindex));
         result.Set("peerIfindex", Napi::Number::New(env, created.peer_ifindex));
+        result.Set("mac", Napi::String::New(env, created.mac));
         return result;
       });
 }
 
-// changeLink(ns, ref, settings)
-Napi::Value Change(const Napi::CallbackInfo& info) {
-  Napi::Object o = ToObject(info[1], "link");
+// Of a link that shall be changed.
+LinkRef ChangeableFromJs(const Napi::Value& value) {
+  Napi::Object o = ToObject(value, "link");
   if (OptU32(o, "netnsId"))
     throw KernelError(EINVAL, "argument", "netnsId", "in another namespace a link is only read, or deleted");
-  LinkRef ref = RefFromJs(o);
+  return RefFromJs(o);
+}
+
+// changeLink(ns, ref, settings)
+Napi::Value Change(const Napi::CallbackInfo& info) {
+  LinkRef ref = ChangeableFromJs(info[1]);
   LinkSettings settings = SettingsFromJs(ToObject(info[2], "settings"));
   return OnSocket(info,
                   [ref, settings = std::move(settings)](NetlinkSocket& socket) { ChangeLink(socket, ref, settings); });
+}
+
+// changeLinkIn(ns, netns, ref, settings)
+Napi::Value ChangeIn(const Napi::CallbackInfo& info) {
+  auto context = ContextOf(info[0]);
+  auto netns = std::make_shared<Fd>(DupNetns(info[1]));
+  LinkRef ref = ChangeableFromJs(info[2]);
+  LinkSettings settings = SettingsFromJs(ToObject(info[3], "settings"));
+  return context->executor->Run(info.Env(), [context, netns, ref, settings = std::move(settings)] {
+    // A socket belongs to the namespace in which its thread was when it was opened (rtnetlink: sock_net).
+    std::unique_ptr<NetlinkSocket> there;
+    {
+      NetnsVisit visit(netns->get(), context->netns.get());
+      there = std::make_unique<NetlinkSocket>(&context->netlink_writes);
+    }
+    ChangeLink(*there, ref, settings);
+  });
 }
 
 }  // namespace
@@ -213,6 +236,7 @@ void InitLinks(Napi::Env, Napi::Object exports) {
   Export<GetOne>(exports, "link");
   Export<Create>(exports, "createLink");
   Export<Change>(exports, "changeLink");
+  Export<ChangeIn>(exports, "changeLinkIn");
 }
 
 }  // namespace pw

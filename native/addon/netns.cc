@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -92,6 +93,14 @@ Fd DupNetns(const Napi::Value& value) {
 
 void EnterNetns(int fd) {
   if (setns(fd, CLONE_NEWNET) < 0) throw KernelError(errno, "setns", "network namespace");
+}
+
+NetnsVisit::NetnsVisit(int there, int home) : home_(home) {
+  EnterNetns(there);
+}
+
+NetnsVisit::~NetnsVisit() {
+  if (setns(home_, CLONE_NEWNET) < 0) std::abort();
 }
 
 void InitNetns(Napi::Env, Napi::Object exports) {

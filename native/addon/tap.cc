@@ -51,8 +51,10 @@ Created CreateTap(NetlinkSocket& socket, std::atomic<uint64_t>* writes, const Li
   LinkSettings settings = create.settings;
   settings.name.reset();
   ChangeLink(socket, {ifindex, {}}, settings);
+  std::optional<Link> link = GetLink(socket, {ifindex, {}});
+  if (!link) throw KernelError(ENODEV, "RTM_GETLINK", name, "gone right after its creation");
   Control(fd, TUNSETPERSIST, 1, "TUNSETPERSIST", name);
-  return {ifindex, 0};
+  return {ifindex, 0, link->mac};
 }
 
 }  // namespace pw

@@ -10,6 +10,7 @@ import { Lab } from "../../daemon/demo/lab.ts";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { cniPluginFile, daemonProgram } from "../../daemon/package-files.ts";
 import { OOB, type TestHost, TestHost as Host } from "../support/test-host.ts";
+import { recordFiles } from "../support/record-files.ts";
 
 const start = (t: Parameters<typeof Host.start>[0]): Promise<TestHost> => Host.start(t, { intent: OOB() });
 
@@ -89,7 +90,7 @@ test("every malformed ADD is refused with its code and leaves no link, port or r
     (await pod.namespace.links()).map(({ name }) => name),
     ["lo"],
   );
-  t.deepEqual(await readdir(join(h.directory, "state/attachments")), []);
+  t.deepEqual(recordFiles(join(h.directory, "state")), []);
   t.deepEqual(
     (await h.ports()).filter(({ role }) => role === "workload"),
     [],

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import test from "ava";
 import { OOB, staticIpam, TestHost } from "../support/test-host.ts";
 import { until } from "../support/until.ts";
+import { recordFiles } from "../support/record-files.ts";
 
 const CYCLES = 1000;
 const AT_ONCE = 4;
@@ -39,7 +40,7 @@ test("a thousand ADDs and DELs leave nothing behind", async (t) => {
       files: (await of("fd")).length,
       links: links.map(({ name }) => name).toSorted(),
       pins: await readdir(join(h.directory, "bpf/v2/links")),
-      records: await readdir(join(h.directory, "state/attachments")),
+      records: recordFiles(join(h.directory, "state")),
       deletes: await readdir(join(h.directory, "state/deletes")).catch(() => []),
       entries: await entries(),
     };

@@ -12,6 +12,7 @@ import { runProgram } from "../../daemon/demo/run-program.ts";
 import { ownPlugin } from "../support/own-plugin.ts";
 import { OOB, staticIpam, TestHost } from "../support/test-host.ts";
 import { until } from "../support/until.ts";
+import { recordFiles } from "../support/record-files.ts";
 
 interface Call {
   readonly env: Readonly<Record<string, string>>;
@@ -171,12 +172,11 @@ interface Leftovers {
 
 /** What a request may leave behind: links, namespaces, records, queued deletions, descriptors. */
 async function leftovers(h: TestHost): Promise<Leftovers> {
-  const files = (directory: string) => readdirSync(join(h.runtime.stateDirectory, directory));
   return {
     links: (await h.host.namespace.links()).map((link) => link.name).toSorted(),
     namespaces: readdirSync(NETNS_DIRECTORY).filter((one) => one.startsWith(`pwth${process.pid}-`)).length,
-    records: files("attachments"),
-    deletes: files("deletes"),
+    records: recordFiles(h.runtime.stateDirectory),
+    deletes: readdirSync(join(h.runtime.stateDirectory, "deletes")),
     descriptors: readdirSync(`/proc/${h.daemon.pid}/fd`).length,
   };
 }

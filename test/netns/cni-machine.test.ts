@@ -12,6 +12,7 @@ import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { isWorkloadLink } from "../../daemon/model/target.ts";
 import { OOB, TestHost } from "../support/test-host.ts";
 import { until } from "../support/until.ts";
+import { recordFiles } from "../support/record-files.ts";
 
 const CONTAINERS = ["c0", "c1", "c2", "c3"];
 const SUBNET = "10.88.0.0/24";
@@ -98,7 +99,7 @@ class Bed {
     const all = [...model.attached].map(([container]) => `${container}/eth0`).toSorted();
     const alive = [...model.attached].filter(([, { isThere }]) => isThere).map(([container]) => `${container}/eth0`);
     t.deepEqual(ends.toSorted(), alive.toSorted(), `links after ${after}`);
-    const files = await readdir(join(h.directory, "state/attachments"));
+    const files = recordFiles(join(h.directory, "state"));
     t.is(files.filter((name) => name.endsWith(".json")).length, all.length, `records after ${after}: ${files.join()}`);
     const ports = (await h.ports()).filter(({ role }) => role === "workload");
     const expected = alive.toSorted().map((id) => [id, 100 + CONTAINERS.indexOf(id.split("/")[0] ?? ""), true]);

@@ -127,6 +127,29 @@ test.serial("one hash entry is written, read and removed", async (t) => {
   t.is(writes(), 2);
 });
 
+test.serial("one entry in each of several maps is written in one crossing, up to the first that fails", async (t) => {
+  const { bpf, writes } = await space(t);
+  const object = await bpf.load(file);
+  const [table, counters] = [map(object, "table"), map(object, "counters")];
+  const perCpu = u64(...Array.from({ length: host.cpus }, () => 7));
+  await bpf.updateEach([
+    { map: table, key: u64(1), value: u32(10) },
+    { map: counters, key: u32(2), value: perCpu },
+    { map: table, key: u64(1), value: u32(11) },
+  ]);
+  t.deepEqual(await bpf.lookup(table, u64(1)), u32(11), "in this order");
+  t.deepEqual(await bpf.lookup(counters, u32(2)), perCpu);
+  t.is(writes(), 3);
+  const writing = bpf.updateEach([
+    { map: table, key: u64(2), value: u32(20) },
+    { map: counters, key: u32(1_000_000), value: perCpu },
+    { map: table, key: u64(3), value: u32(30) },
+  ]);
+  t.like(await t.throwsAsync(writing, { instanceOf: KernelError }), { code: "E2BIG", object: "counters" });
+  t.deepEqual(await bpf.lookupMany(table, u64(2, 3)), [u32(20), null]);
+  t.is(writes(), 4);
+});
+
 test.serial("keys and values of a wrong size never reach the kernel", async (t) => {
   const { bpf } = await space(t);
   const object = await bpf.load(file);

@@ -41,6 +41,35 @@ test("a veth is born with everything asked for, its peer in another namespace", 
   t.false(peer.flags.includes("UP"));
 });
 
+test("a link in another namespace is changed from here, and what comes next is done here again", async (t) => {
+  const [host, pod] = [await makeLab(t), await makeLab(t)];
+  const made = await host.ns.createLink({
+    name: "v0",
+    kind: "veth",
+    up: true,
+    peer: { name: "eth0", netns: pod.handle },
+  });
+  t.like(await host.ns.link({ name: "v0" }), { mac: made.mac });
+  const { netlink } = host.ns.writes;
+  const [, here] = await Promise.all([
+    host.ns.changeLinkIn(pod.handle, { ifindex: made.peerIfindex }, { up: true, mtu: 1333 }),
+    host.ns.links(),
+  ]);
+  t.deepEqual(
+    here.map(({ name }) => name),
+    ["lo", "v0"],
+  );
+  t.is(host.ns.writes.netlink, netlink + 1);
+  t.like(await pod.ns.link({ name: "eth0" }), { up: true, mtu: 1333, carrier: true });
+  await t.throwsAsync(host.ns.changeLinkIn(pod.handle, { name: "v0" }, { up: true }), { code: "ENODEV" } as never);
+  t.is((await host.ns.link({ name: "v0" }))?.name, "v0", "also after a failure");
+  const { handle } = await makeLab(t);
+  handle.close();
+  await t.throwsAsync(async () => await host.ns.changeLinkIn(handle, { ifindex: 1 }, { up: true }), {
+    message: /handle is closed/,
+  });
+});
+
 test("without a peer namespace both ends are here, and IFLA_LINK joins them", async (t) => {
   const { ns } = await makeLab(t);
   const { ifindex, peerIfindex } = await ns.createLink({ name: "a", kind: "veth", peer: { name: "b" } });

@@ -8,7 +8,7 @@ import { DeleteQueue } from "../../daemon/attach/delete-queue.ts";
 import type { Addresses } from "../../daemon/attach/ipam.ts";
 import type { NetworkHealth } from "../../daemon/attach/network-verbs.ts";
 import type { MadePort, PortMaker, PortRequest } from "../../daemon/attach/port-maker.ts";
-import { RecordFiles } from "../../daemon/state/record-files.ts";
+import { BlockFiles } from "../../daemon/state/block-files.ts";
 import { Records } from "../../daemon/attach/records.ts";
 import type { CniResult } from "../../daemon/attach/result.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
@@ -125,6 +125,7 @@ export class FakeHost {
         hostInterface: `pw${hostIfindex}`,
         hostIfindex,
         hostMac: "02:00:00:00:00:01",
+        bridge: { name: `${request.clusterNetwork}-br`, mac: "02:00:00:00:00:0b" },
         containerIfindex: this.#nextIfindex++,
         mac: request.mac || "02:00:00:00:00:02",
         mtu: request.mtu || 1500,
@@ -205,7 +206,7 @@ export class FakeHost {
   /** As at a start of the daemon: what is on disk is read anew. */
   service(options: Partial<AttachServiceOptions> = {}): AttachService {
     const step = (name: string) => this.onStep(name);
-    class Files extends RecordFiles {
+    class Files extends BlockFiles {
       override write(name: string, text: string): void {
         const what = text.includes('"state":"ready"') ? "write-ready" : "write-pending";
         if (step(what) instanceof Promise) throw new Error(`${what} is synchronous: it cannot hang`);
@@ -248,7 +249,7 @@ export class FakeHost {
   }
 
   #link(ref: LinkRef): Link | null {
-    if ("name" in ref) return { name: ref.name, mac: "02:00:00:00:00:0b" } as Link;
+    if ("name" in ref) return { name: ref.name } as Link;
     const port = [...this.ports.values()].find(({ made }) => made.hostIfindex === ref.ifindex);
     return port === undefined ? null : ({ name: port.made.hostInterface } as Link);
   }

@@ -2,7 +2,7 @@
 import test from "ava";
 import { announcement, reverseRequest, tagged } from "../../daemon/attach/announce.ts";
 import { announcements } from "../../daemon/attach/opening.ts";
-import { RecordFiles } from "../../daemon/state/record-files.ts";
+import { BlockFiles } from "../../daemon/state/block-files.ts";
 import { Records } from "../../daemon/attach/records.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 import { network } from "../peers/model-fixtures.ts";
@@ -70,7 +70,7 @@ test("what is not attached cannot be opened", async (t) => {
 test("that a port is open is on disk before it is", async (t) => {
   const { fake, service } = await attached(t, "gated");
   const onDisk = () => {
-    const files = new RecordFiles(join(fake.stateDir, "attachments"));
+    const files = new BlockFiles(join(fake.stateDir, "attachments"));
     return new Records(files, { warn: () => undefined }).get("vm-1/net0")?.attachment.gated;
   };
   t.true(onDisk());

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
-import { RecordFiles } from "../../daemon/state/record-files.ts";
+import { BlockFiles } from "../../daemon/state/block-files.ts";
 import {
   type AttachmentRecord,
   decodeRecord,
@@ -100,7 +100,7 @@ test("a record that was changed or cut anywhere is refused, never half-believed"
 
 test("damaged files are set aside and the others are read", async (t) => {
   const path = directory(t);
-  const first = new Records(new RecordFiles(path), log);
+  const first = new Records(new BlockFiles(path), log);
   first.putReady(record("c/eth0"));
   first.putPending(record("c/eth1"));
   first.putReady(record("c/eth2"));
@@ -108,7 +108,7 @@ test("damaged files are set aside and the others are read", async (t) => {
   writeFileSync(join(path, bad), "");
   writeFileSync(join(path, "0000.json"), readFileSync(join(path, recordFileName("c/eth0"))));
   writeFileSync(join(path, "left.json.3.tmp"), "half");
-  const second = new Records(new RecordFiles(path), log);
+  const second = new Records(new BlockFiles(path), log);
   t.deepEqual(
     second
       .all()
@@ -125,14 +125,15 @@ test("damaged files are set aside and the others are read", async (t) => {
   );
 });
 
-test("removing leaves nothing, and twice is fine", async (t) => {
+test("what is removed is gone, twice is fine, and the next start finds nothing of it", async (t) => {
   const path = directory(t);
-  const records = new Records(new RecordFiles(path), log);
+  const records = new Records(new BlockFiles(path), log);
   records.putReady(record("c/eth0"));
   records.remove("c/eth0");
   records.remove("c/eth0");
-  t.deepEqual(readdirSync(path), []);
   t.is(records.get("c/eth0"), undefined);
+  t.deepEqual(new Records(new BlockFiles(path), log).all(), []);
+  t.deepEqual(readdirSync(path), []);
 });
 
 test("identifiers of any length and form become safe file names", (t) => {
@@ -141,21 +142,21 @@ test("identifiers of any length and form become safe file names", (t) => {
 
 test("files are for their owner alone; a directory that others can write to is refused", async (t) => {
   const path = directory(t);
-  const records = new Records(new RecordFiles(path), log);
+  const records = new Records(new BlockFiles(path), log);
   records.putReady(record("c/eth0"));
   t.is(statSync(path).mode & 0o777, 0o700);
   t.is(statSync(join(path, recordFileName("c/eth0"))).mode & 0o777, 0o600);
   chmodSync(path, 0o777);
-  t.throws(() => new RecordFiles(path), { code: "DIRECTORY_UNSAFE" } as never);
+  t.throws(() => new BlockFiles(path), { code: "DIRECTORY_UNSAFE" } as never);
   const link = `${path}-link`;
   mkdirSync(`${path}-real`, { mode: 0o700 });
   symlinkSync(`${path}-real`, link);
-  t.throws(() => new RecordFiles(link), { code: "DIRECTORY_UNSAFE" } as never);
+  t.throws(() => new BlockFiles(link), { code: "DIRECTORY_UNSAFE" } as never);
 });
 
 test("a disk that refuses is a clear error for what is made, and none for what is removed", async (t) => {
   const path = directory(t);
-  const records = new Records(new RecordFiles(path), log);
+  const records = new Records(new BlockFiles(path), log);
   records.putReady(record("c/eth0"));
   const current = records.get("c/eth0") as AttachmentRecord;
   rmSync(path, { recursive: true });
@@ -168,20 +169,25 @@ test("a disk that refuses is a clear error for what is made, and none for what i
   t.is(records.get("c/eth0"), undefined);
 });
 
-test("a record counts at once, and is flushed right after", async (t) => {
-  const done: string[] = [];
-  class Files extends RecordFiles {
-    override async flush(name: string): Promise<void> {
-      await super.flush(name);
-      done.push("flushed");
+test("a record counts at once; those with addresses are flushed soon, together, and others never", async (t) => {
+  const flushed: string[][] = [];
+  class Files extends BlockFiles {
+    override async flush(...names: readonly string[]): Promise<void> {
+      await super.flush(...names);
+      flushed.push([...names]);
     }
   }
   const path = directory(t);
   const records = new Records(new Files(path), log);
-  records.putReady(record("c/eth1"));
+  const { attachment, ...rest } = record("c/eth1");
+  const ips = [{ address: "10.0.0.2", prefixLength: 24 }];
+  records.putReady({ ...rest, attachment: { ...attachment, id: "c/eth0", ips: [] } });
+  records.putReady({ ...rest, attachment: { ...attachment, ips } });
+  records.putReady({ ...rest, attachment: { ...attachment, id: "c/eth2", ips } });
   t.is(decodeRecord(readFileSync(join(path, recordFileName("c/eth1")), "utf8")).attachment.state, "ready");
-  t.deepEqual(done, []);
-  await until(() => done.length === 1);
+  t.deepEqual(flushed, []);
+  await until(() => flushed.length === 1);
+  t.deepEqual(flushed, [[recordFileName("c/eth1"), recordFileName("c/eth2")]]);
   records.remove("c/eth1");
   await new Files(path).flush(recordFileName("c/eth1"));
 });
@@ -195,24 +201,24 @@ test("a record from before MTUs were followed keeps the MTU of its attach", (t) 
 
 test("the MTU of an attachment is noted while it is ready, and of no other", async (t) => {
   const path = directory(t);
-  const records = new Records(new RecordFiles(path), log);
+  const records = new Records(new BlockFiles(path), log);
   records.putPending(record("c/eth0"));
   records.putMtu("c/eth0", 9000);
   t.is(records.get("c/eth0")?.attachment.mtu, 1500);
   records.putReady(record("c/eth0"));
   records.putMtu("c/eth0", 9000);
   records.putMtu("other/eth0", 9000);
-  t.is(new Records(new RecordFiles(path), log).get("c/eth0")?.attachment.mtu, 9000);
+  t.is(new Records(new BlockFiles(path), log).get("c/eth0")?.attachment.mtu, 9000);
   t.is(records.all().length, 1);
 });
 
 test("the index of a port that came again is noted; a full disk is no fault of the port", async (t) => {
   const path = directory(t);
-  const files = new RecordFiles(path);
+  const files = new BlockFiles(path);
   const records = new Records(files, log);
   records.putReady(record("c/eth0"));
   records.putIndex("c/eth0", 41);
-  t.is(new Records(new RecordFiles(path), log).get("c/eth0")?.attachment.hostIfindex, 41);
+  t.is(new Records(new BlockFiles(path), log).get("c/eth0")?.attachment.hostIfindex, 41);
   let writes = 0;
   files.write = () => {
     writes++;

@@ -149,13 +149,10 @@ export class EbpfDatapath implements Datapath {
       const writeFloods = (): Promise<void> =>
         this.#maps.writeFloods(this.#floodsOf(new Set([...domains, ...this.#unwritten])));
       if (!before) {
-        // The program finds no port until if2port names one, so the order of these four is free but for the last.
         await Promise.all([
-          this.#maps.clearPortCounts(after.portId),
           this.#maps.moveCounts(null, after),
-          this.#maps.writePort(after),
           writeFloods(),
-          this.#maps.nameLink(ifindex, after.portId),
+          this.#maps.beginPort(after),
           this.#hook.attach(ifindex, isWorkload(config) ? "new" : "in use"),
         ]);
       } else {
@@ -202,7 +199,7 @@ export class EbpfDatapath implements Datapath {
     }
     const { portId } = removed.before;
     await Promise.all([
-      this.#maps.nameLink(ifindex, 0),
+      this.#maps.forgetLink(ifindex),
       this.#maps.erasePort(portId),
       this.#maps.writeFloods(this.#floodsOf(removed.domains)),
       this.#maps.sweepFdb({ portId, statics: true }).then(() => this.#table.rested([portId])),

@@ -3,7 +3,7 @@
  * waits, and the namespace's thread runs calls in the order they were made: two changes decided one after the other
  * reach the maps in that order.
  */
-import type { Bpf } from "../../kernel/bpf.ts";
+import type { Bpf, MapWrite } from "../../kernel/bpf.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { ClockSample } from "./ageing.ts";
 import { viewOf } from "./abi-table.ts";
@@ -47,29 +47,41 @@ export class SwitchMaps {
   }
 
   async writePort(entry: PortEntry): Promise<void> {
-    const { ifindex, config, slots } = entry;
+    await this.#bpf.updateEach([this.#portWrite(entry)]);
+  }
+
+  /** A new port: its counts begin at 0, and its link is named last, since the program finds no port until then. */
+  async beginPort(entry: PortEntry): Promise<void> {
+    const key = layout.encodeU32(entry.portId);
+    const { drops, port_stats: stats, fdb_count: learned, if2port, if2port_high: high } = this.#object.maps;
+    await this.#bpf.updateEach([
+      { map: drops, key, value: this.#zeros(drops.valueSize) },
+      { map: stats, key, value: this.#zeros(stats.valueSize) },
+      { map: learned, key, value: layout.encodeU32(0) },
+      this.#portWrite(entry),
+      { map: isDense(entry.ifindex) ? if2port : high, key: layout.encodeU32(entry.ifindex), value: key },
+    ]);
+  }
+
+  #portWrite({ portId, ifindex, config, slots }: PortEntry): MapWrite {
     const value = layout.encodePort({ ifindex, slotBase: slots.base, config });
-    await this.#bpf.update(this.#object.maps.ports, layout.encodeU32(entry.portId), value);
+    return { map: this.#object.maps.ports, key: layout.encodeU32(portId), value };
   }
 
   async erasePort(portId: number): Promise<void> {
     await this.#bpf.update(this.#object.maps.ports, layout.encodeU32(portId), layout.noPort());
   }
 
-  /** which port a link is; 0: none */
-  async nameLink(ifindex: number, portId: number): Promise<void> {
+  /** the link is no port any more */
+  async forgetLink(ifindex: number): Promise<void> {
     const key = layout.encodeU32(ifindex);
-    if (ifindex < layout.DENSE_IFINDEX) {
-      await this.#bpf.update(this.#object.maps.if2port, key, layout.encodeU32(portId));
-    } else if (portId === 0) {
-      await this.#bpf.remove(this.#object.maps.if2port_high, key);
-    } else {
-      await this.#bpf.update(this.#object.maps.if2port_high, key, layout.encodeU32(portId));
-    }
+    if (isDense(ifindex)) await this.#bpf.update(this.#object.maps.if2port, key, layout.encodeU32(0));
+    else await this.#bpf.remove(this.#object.maps.if2port_high, key);
   }
 
+  /** which port a link is; 0: none */
   async linkPort(ifindex: number): Promise<number> {
-    const map = ifindex < layout.DENSE_IFINDEX ? this.#object.maps.if2port : this.#object.maps.if2port_high;
+    const map = isDense(ifindex) ? this.#object.maps.if2port : this.#object.maps.if2port_high;
     const bytes = await this.#bpf.lookup(map, layout.encodeU32(ifindex));
     return bytes ? layout.decodeU32(bytes) : 0;
   }
@@ -96,17 +108,6 @@ export class SwitchMaps {
     const { valueSize } = this.#object.maps.flood;
     for (let i = 0; i < count; i++) lists.set(layout.decodeU32(keys, i * 4), layout.decodeFlood(values, i * valueSize));
     return lists;
-  }
-
-  /** zeroes what a new port of this id counts */
-  async clearPortCounts(portId: number): Promise<void> {
-    const key = layout.encodeU32(portId);
-    const { drops, port_stats: stats, fdb_count: learned } = this.#object.maps;
-    await Promise.all([
-      this.#bpf.update(drops, key, this.#zeros(drops.valueSize)),
-      this.#bpf.update(stats, key, this.#zeros(stats.valueSize)),
-      this.#bpf.update(learned, key, layout.encodeU32(0)),
-    ]);
   }
 
   /**
@@ -198,6 +199,10 @@ export class SwitchMaps {
   #zeros(valueSize: number): Uint8Array {
     return new Uint8Array(this.#cpus * Math.ceil(valueSize / 8) * 8);
   }
+}
+
+function isDense(ifindex: number): boolean {
+  return ifindex < layout.DENSE_IFINDEX;
 }
 
 function entryOf(portId: number, { ifindex, slotBase, config }: layout.PortRecord): PortEntry {
