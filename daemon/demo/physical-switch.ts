@@ -5,8 +5,7 @@
 import { mkdir } from "node:fs/promises";
 import { EbpfDatapath } from "../datapath/ebpf/ebpf-datapath.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { PortConfig } from "../model/port.ts";
-import { membership } from "../model/port.ts";
+import { membership, type PortConfig, UNRESTRICTED } from "../model/port.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { removePinRoot } from "../pin-root.ts";
 import type { Lab, LabHost } from "./lab.ts";
@@ -63,16 +62,10 @@ function port(vlans: Pick<PortConfig, "pvid" | "allowed" | "untagged">): PortCon
     kind: "veth",
     switchId: SWITCH_ID,
     ...vlans,
+    ...UNRESTRICTED,
     mtu: MTU,
     uplink: false,
-    isolated: false,
-    learn: true,
-    flood: true,
     peer: true,
-    fdbLimit: 0,
-    open: true,
-    hairpin: false,
-    sourceMac: "",
     datapath: "ebpf",
   };
 }

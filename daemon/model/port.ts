@@ -35,6 +35,17 @@ export interface PortConfig {
   readonly sourceMac: string;
 }
 
+/** A port that nothing special is asked of. */
+export const UNRESTRICTED = {
+  isolated: false,
+  learn: true,
+  flood: true,
+  fdbLimit: 0,
+  open: true,
+  hairpin: false,
+  sourceMac: "",
+} as const satisfies Partial<PortConfig>;
+
 export function samePort(a: PortConfig, b: PortConfig): boolean {
   return (
     a.datapath === b.datapath &&

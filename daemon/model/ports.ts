@@ -3,7 +3,7 @@
  * and the uplink's VLANs, and not those of all others. Pure.
  */
 import { type Attachment, type PortDevice, reachesWorkload, workloadMtu } from "./attachment.ts";
-import { type DatapathKind, membership, type PortConfig, type PortKind } from "./port.ts";
+import { type DatapathKind, membership, type PortConfig, type PortKind, UNRESTRICTED } from "./port.ts";
 import type { Network } from "./resources.ts";
 import { bridgeName, hostLinkNames, probeLinkNames } from "./resources.ts";
 import type { TargetPort } from "./target.ts";
@@ -148,13 +148,7 @@ function plainPort(context: SwitchContext): Omit<PortConfig, "kind" | "pvid" | "
     switchId: context.switchId,
     mtu: context.mtu,
     uplink: false,
-    isolated: false,
-    learn: true,
-    flood: true,
     peer: false,
-    fdbLimit: 0,
-    open: true,
-    hairpin: false,
-    sourceMac: "",
+    ...UNRESTRICTED,
   };
 }

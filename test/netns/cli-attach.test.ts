@@ -5,16 +5,11 @@ import test from "ava";
 import { nativeKernel } from "../../daemon/kernel/native.ts";
 import { packageRoot } from "../../daemon/package-files.ts";
 import { BROADCAST, frame, text } from "../peers/frames.ts";
-import { OOB, tap, TestHost } from "../support/test-host.ts";
+import { OOB_VLAN100, tap, TestHost } from "../support/test-host.ts";
 import { openTap } from "../support/tap-end.ts";
 import { until } from "../support/until.ts";
 
-const INTENT = `${OOB()}---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
+const INTENT = OOB_VLAN100();
 
 interface Said {
   readonly code: number;

@@ -4,15 +4,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
 import type { AttachmentView } from "../../daemon/api/views.ts";
 import { call } from "../../daemon/client/call.ts";
-import { OOB, TestHost } from "../support/test-host.ts";
+import { OOB_VLAN100, TestHost, TUN } from "../support/test-host.ts";
 
-const INTENT = `${OOB()}---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
-const TUN = { kind: "tun", tap: { multiQueue: false, owner: null, group: null } } as const;
+const INTENT = OOB_VLAN100();
 /** ms after the request: before it is read, in the middle, when it is all but done */
 const MOMENTS = [4, 12, 25, 45, 90];
 

@@ -5,16 +5,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
 import { call } from "../../daemon/client/call.ts";
-import { OOB, TestHost } from "../support/test-host.ts";
+import { OOB_VLAN100, TestHost } from "../support/test-host.ts";
 import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
-const INTENT = `${OOB()}---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
+const INTENT = OOB_VLAN100();
 const CYCLES = 40;
 
 test("taps, taps in pods and devices of others leave no descriptor, program, link or port behind", async (t) => {

@@ -8,18 +8,12 @@ import { call } from "../../daemon/client/call.ts";
 import { getJson } from "../../daemon/client/get-json.ts";
 import { runCni } from "../../daemon/demo/container-runtime.ts";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { CLUSTER_NETWORK, OOB, tap, TestHost } from "../support/test-host.ts";
+import { CLUSTER_NETWORK, OOB_VLAN100, tap, TestHost, TUN } from "../support/test-host.ts";
 import { openTap } from "../support/tap-end.ts";
 import { until } from "../support/until.ts";
 
-const INTENT = `${OOB(1400)}---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
+const INTENT = OOB_VLAN100(1400);
 const run = promisify(execFile);
-const TAP = { kind: "tun", tap: { multiQueue: false, owner: null, group: null } } as const;
 const socket = (h: TestHost): string => join(h.directory, "run/cni.sock");
 const attach = (h: TestHost, name: string, containerId = "vm") => {
   const body = { network: "vlan100", containerId, device: { kind: "existing", name } };
@@ -36,7 +30,7 @@ const conditions = async (h: TestHost) =>
 
 test("a tap of somebody else's is switched while it is attached, and then as it was before", async (t) => {
   const h = await TestHost.start(t, { intent: INTENT });
-  await h.host.namespace.createLink({ ...TAP, name: "tap7", alias: "of QEMU", mtu: 1500 });
+  await h.host.namespace.createLink({ ...TUN, name: "tap7", alias: "of QEMU", mtu: 1500 });
   const before = await link(h, "tap7");
   t.deepEqual(before, { up: false, mtu: 1500, alias: "of QEMU", noArp: false });
   const made = await attach(h, "tap7");
@@ -65,12 +59,12 @@ test("a tap of somebody else's is switched while it is attached, and then as it 
 
 test("its maker ends and comes again: a condition meanwhile, then a port again; detaching works in between", async (t) => {
   const h = await TestHost.start(t, { intent: INTENT });
-  await h.host.namespace.createLink({ ...TAP, name: "tap7" });
+  await h.host.namespace.createLink({ ...TUN, name: "tap7" });
   const { mac } = await attach(h, "tap7");
   await h.host.namespace.deleteLink({ name: "tap7" });
   await until(async () => (await conditions(h)).some(({ code }) => code === "DEVICE_ABSENT"));
   t.is((await h.ports()).length, 1);
-  await h.host.namespace.createLink({ ...TAP, name: "tap7", alias: "the second", mtu: 1300 });
+  await h.host.namespace.createLink({ ...TUN, name: "tap7", alias: "the second", mtu: 1300 });
   await until(async () => (await conditions(h)).length === 0 && (await h.ports()).length === 2);
   const { attachments } = await getJson<{ attachments: AttachmentView[] }>(socket(h), "/v1/attachments");
   t.is(attachments[0]?.hostIfindex, (await h.host.namespace.link({ name: "tap7" }))?.ifindex);
@@ -89,7 +83,7 @@ test("its maker ends and comes again: a condition meanwhile, then a port again; 
 
 test("a daemon that died amid a detach gives the link back when it starts", async (t) => {
   const h = await TestHost.start(t, { intent: INTENT });
-  await h.host.namespace.createLink({ ...TAP, name: "tap7", alias: "mine", up: true });
+  await h.host.namespace.createLink({ ...TUN, name: "tap7", alias: "mine", up: true });
   const before = await link(h, "tap7");
   await attach(h, "tap7");
   await h.daemon.kill();
@@ -105,12 +99,12 @@ test("what belongs to somebody is refused, and left as it is", async (t) => {
   const h = await TestHost.start(t, { intent: `${INTENT}---${CLUSTER_NETWORK("two")}` });
   const { namespace } = h.host;
   const master = await namespace.createLink({ kind: "bridge", name: "br7" });
-  await namespace.createLink({ ...TAP, name: "in-bridge", master: master.ifindex });
-  const addressed = await namespace.createLink({ ...TAP, name: "addressed" });
+  await namespace.createLink({ ...TUN, name: "in-bridge", master: master.ifindex });
+  const addressed = await namespace.createLink({ ...TUN, name: "addressed" });
   await namespace.addAddress({ ifindex: addressed.ifindex, address: "192.0.2.1", prefixLength: 24 });
-  await namespace.createLink({ ...TAP, name: "long", alias: "x".repeat(250) });
-  await namespace.createLink({ ...TAP, name: "tap7" });
-  await namespace.createLink({ ...TAP, name: "filtered" });
+  await namespace.createLink({ ...TUN, name: "long", alias: "x".repeat(250) });
+  await namespace.createLink({ ...TUN, name: "tap7" });
+  await namespace.createLink({ ...TUN, name: "filtered" });
   const tc = (...args: string[]) => run("nsenter", [`--net=${h.host.path}`, "tc", ...args]);
   await tc("qdisc", "add", "dev", "filtered", "clsact");
   await tc("filter", "add", "dev", "filtered", "egress", "u32", "match", "u32", "0", "0");
@@ -138,7 +132,7 @@ test("what belongs to somebody is refused, and left as it is", async (t) => {
 
 test("in a chain, the device that the plugin before made on the host is attached, and its result passed on", async (t) => {
   const h = await TestHost.start(t, { intent: INTENT });
-  await h.host.namespace.createLink({ ...TAP, name: "tap7" });
+  await h.host.namespace.createLink({ ...TUN, name: "tap7" });
   const prevResult = { cniVersion: "1.0.0", interfaces: [{ name: "tap7", mac: "02:00:00:00:07:07" }] };
   const conf = { vlan: 100, device: { kind: "existing" } };
   const vm = await h.add("vm", { ...conf, prevResult });

@@ -5,10 +5,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
-import { hostState, metric, network } from "../support/change.ts";
+import { hostState, metric } from "../support/change.ts";
 import { HOST_NETWORK, hostNetwork, pings, STATIC, WireSwitch } from "../support/host-network.ts";
 import { until } from "../support/until.ts";
-import { OOB, TestHost } from "../support/test-host.ts";
+import { network, OOB, TestHost } from "../support/test-host.ts";
 
 const run = promisify(execFile);
 const ip = (h: TestHost, ...args: string[]) => run("nsenter", [`--net=${h.host.path}`, "ip", ...args]);

@@ -6,11 +6,10 @@ import { call } from "../../daemon/client/call.ts";
 import { runCni } from "../../daemon/demo/container-runtime.ts";
 import type { ApplyAnswer } from "../../daemon/model/transaction.ts";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { OOB, type Pod, staticIpam, tap, TestHost } from "../support/test-host.ts";
+import { OOB, type Pod, staticIpam, tap, TestHost, TUN } from "../support/test-host.ts";
 import { openTap } from "../support/tap-end.ts";
 import { until } from "../support/until.ts";
 
-const TUN = { kind: "tun", tap: { multiQueue: false, owner: null, group: null } } as const;
 const ADDRESS = { address: "10.100.0.11", prefixLength: 24 } as const;
 
 /** This machine's kernel may have no dummy: a tap that nobody opens is as good. */

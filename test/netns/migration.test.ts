@@ -4,16 +4,16 @@ import type { ExecutionContext } from "ava";
 import test from "ava";
 import { announcement, reverseRequest, tagged } from "../../daemon/attach/announce.ts";
 import type { LabHost } from "../../daemon/demo/lab.ts";
-import { attachApi } from "../support/attach-api.ts";
+import type { AttachmentView } from "../../daemon/api/views.ts";
+import { call } from "../../daemon/client/call.ts";
 import { BROADCAST, frame, station, text } from "../peers/frames.ts";
-import { network } from "../support/change.ts";
-import { OOB, type Tap, tap, TestHost } from "../support/test-host.ts";
+import { OOB_VLAN100, type Tap, tap, TestHost } from "../support/test-host.ts";
 import { until } from "../support/until.ts";
 
 const VM = "02:00:00:00:77:01";
 const ADDRESSES = ["10.1.0.7/24", "fd00::7/64"];
 const THIRD = station(3);
-const INTENT = `${OOB()}---${network("vlan100", 100)}`;
+const INTENT = OOB_VLAN100();
 
 interface Entry {
   readonly mac: string;
@@ -42,12 +42,14 @@ const socketOf = (h: TestHost): string => h.runtime.socket;
 async function attach(h: TestHost, state: "ready" | "gated"): Promise<LabHost> {
   const machine = await h.lab.host("vm");
   const body = { network: "vlan100", netns: machine.path, containerId: "vm", interface: "eth0", mac: VM };
-  const answer = await attachApi(socketOf(h), "POST", "/v1/attachments", { ...body, addresses: ADDRESSES, state });
-  if (answer.status !== 201) throw new Error(JSON.stringify(answer));
+  const asked = { ...body, addresses: ADDRESSES, state };
+  await call(socketOf(h), { method: "POST", path: "/v1/attachments", body: asked });
   return machine;
 }
 
-const open = (h: TestHost) => attachApi(socketOf(h), "POST", "/v1/attachments/vm%2Feth0/open");
+const open = (h: TestHost) =>
+  call<AttachmentView>(socketOf(h), { method: "POST", path: "/v1/attachments/vm%2Feth0/open" });
+const detach = (h: TestHost) => call(socketOf(h), { method: "DELETE", path: "/v1/attachments/vm%2Feth0" });
 
 /** by which interface of a host the machine's address is known in VLAN 100 */
 async function known(h: TestHost, mac = VM): Promise<string[]> {
@@ -110,8 +112,7 @@ test("a machine moves: its frames follow at once, what it announces is announced
   t.is(numbers(target).size, 0);
   const opened = await open(b);
   const since = sent;
-  t.is(opened.status, 200);
-  t.is(opened.attachment.state, "ready");
+  t.is(opened.state, "ready");
   await until(() => numbers(target).size > 100);
   going = false;
   await sending;
@@ -133,8 +134,8 @@ test("a machine moves: its frames follow at once, what it announces is announced
   t.deepEqual(counts(), [1, 1, 1]);
 
   // Again, and the source goes.
-  t.is((await open(b)).attachment.state, "ready");
-  t.is((await attachApi(socketOf(a), "DELETE", "/v1/attachments/vm%2Feth0")).status, 204);
+  t.is((await open(b)).state, "ready");
+  await detach(a);
   t.deepEqual(counts(), [1, 1, 1]);
   await target.send(frame({ dst: BROADCAST, src: VM, payload: text("here I am") }));
   await until(() => atThird.frames.some(({ data }) => Buffer.from(data).includes("here I am")));
@@ -150,7 +151,7 @@ test("a restart keeps a closed port closed, and an open one open", async (t) => 
   await h.restart();
   t.is(await state(), "gated");
   await machine.send(frame({ dst: BROADCAST, src: VM, payload: text("closed") }));
-  t.is((await open(h)).status, 200);
+  t.is((await open(h)).state, "ready");
   await machine.send(frame({ dst: BROADCAST, src: VM, payload: text("opened") }));
   await until(() => heard("opened"));
   t.false(heard("closed"));
@@ -164,6 +165,6 @@ test("where a machine was, its address is forgotten with its port", async (t) =>
   const h = await TestHost.start(t, { intent: INTENT });
   await attach(h, "ready");
   await until(async () => (await known(h)).length === 1);
-  t.is((await attachApi(socketOf(h), "DELETE", "/v1/attachments/vm%2Feth0")).status, 204);
+  await detach(h);
   t.deepEqual(await known(h), []);
 });

@@ -10,19 +10,14 @@ import { packageRoot } from "../../daemon/package-files.ts";
 import { frame, text } from "../peers/frames.ts";
 import { cachedKernel, guestRoot } from "../support/guest.ts";
 import { needs } from "../support/needs.ts";
-import { OOB, staticIpam, tap, TestHost } from "../support/test-host.ts";
+import { OOB_VLAN100, staticIpam, tap, TestHost } from "../support/test-host.ts";
 import { PATIENCE, until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const QEMU = "/usr/bin/qemu-system-x86_64";
 const withQemu = needs(existsSync(QEMU), "qemu-system-x86");
 const MAC = "52:54:00:00:00:01";
-const INTENT = `${OOB()}---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
+const INTENT = OOB_VLAN100();
 
 /** Called as libvirt does. */
 function hook(h: TestHost, operation: string): Promise<{ stderr: string }> {

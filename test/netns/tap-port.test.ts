@@ -4,17 +4,11 @@ import test from "ava";
 import { call } from "../../daemon/client/call.ts";
 import type { AttachmentView } from "../../daemon/api/views.ts";
 import { BROADCAST, ETH_P_IP, frame, ipv4, station, text } from "../peers/frames.ts";
-import { OOB, tap, TestHost } from "../support/test-host.ts";
+import { OOB_VLAN100, tap, TestHost } from "../support/test-host.ts";
 import { openTap } from "../support/tap-end.ts";
 import { until } from "../support/until.ts";
 
-const NETWORK = `---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
-const INTENT = `${OOB()}${NETWORK}`;
+const INTENT = OOB_VLAN100();
 const socket = (h: TestHost): string => join(h.directory, "run/cni.sock");
 const attach = (h: TestHost, body: object) =>
   call<AttachmentView>(socket(h), { method: "POST", path: "/v1/attachments", body: { network: "vlan100", ...body } });
@@ -85,7 +79,7 @@ test("taps and devices of others follow the MTU of the network, on the host and 
     return [...new Set([...ours, ...attachments, ...(await h.ports())].map(({ mtu }) => mtu))];
   };
   for (const mtu of [9000, 1400]) {
-    const body = { texts: [{ file: "test.yaml", text: `${OOB(mtu)}${NETWORK}` }] };
+    const body = { texts: [{ file: "test.yaml", text: OOB_VLAN100(mtu) }] };
     await call(join(h.directory, "run/admin.sock"), { method: "POST", path: "/v1/apply", body });
     t.deepEqual(await mtus(), [mtu]);
   }

@@ -8,8 +8,8 @@ import test from "ava";
 import { call } from "../../daemon/client/call.ts";
 import type { ApplyAnswer, PlanView, TransactionStatus } from "../../daemon/model/transaction.ts";
 import { daemonProgram } from "../../daemon/package-files.ts";
-import { hostState, metric, PROBED, addGateway, network } from "../support/change.ts";
-import { CLUSTER_NETWORK, OOB, TestHost, UPLINK } from "../support/test-host.ts";
+import { hostState, metric, PROBED, addGateway } from "../support/change.ts";
+import { CLUSTER_NETWORK, network, OOB, TestHost, UPLINK } from "../support/test-host.ts";
 import { until } from "../support/until.ts";
 
 const run = promisify(execFile);

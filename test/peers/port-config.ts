@@ -1,5 +1,5 @@
 /** Ports as tests set them: all that is said of one is which VLANs it is in. */
-import type { PortConfig } from "../../daemon/model/port.ts";
+import { type PortConfig, UNRESTRICTED } from "../../daemon/model/port.ts";
 import { VlanSet } from "../../daemon/model/vlan-set.ts";
 
 /** A workload's, with nothing special about it, in switch 0. */
@@ -9,14 +9,8 @@ export const PLAIN_PORT = {
   switchId: 0,
   mtu: 1500,
   uplink: false,
-  isolated: false,
-  learn: true,
-  flood: true,
   peer: true,
-  fdbLimit: 0,
-  open: true,
-  hairpin: false,
-  sourceMac: "",
+  ...UNRESTRICTED,
 } as const satisfies Omit<PortConfig, "pvid" | "allowed" | "untagged">;
 
 /** The first of `untagged` is its PVID. */

@@ -2,20 +2,7 @@
 import type { Link, Namespace } from "../../daemon/kernel/kernel.ts";
 import { settableBondData } from "../../daemon/links/bond.ts";
 import { ETH_P_ARP, frame } from "../peers/frames.ts";
-import { OOB, type TestHost } from "./test-host.ts";
-
-export function network(name: string, vlan: number, route = ""): string {
-  return `
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: ${name} }
-spec:
-  clusterNetwork: oob
-  type: L2VlanNetwork
-  vlan: ${vlan}
-  ${route}
-`;
-}
+import { network, OOB, type TestHost } from "./test-host.ts";
 
 export const PROBED = (vlan: number): string =>
   `${OOB()}---${network("probed", vlan, "route: { mode: manual, cidr: 10.100.0.0/24, gateway: 10.100.0.1 }")}`;

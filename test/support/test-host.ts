@@ -68,6 +68,22 @@ spec:
 `;
 /** one cluster network `oob` on the NIC `nic0` */
 export const OOB = (mtu = 1500): string => `${CLUSTER_NETWORK("oob")}---${UPLINK("oob", "nic0", mtu)}`;
+/** one of that cluster network's */
+export function network(name: string, vlan: number, route = ""): string {
+  return `
+apiVersion: portwright.io/v1alpha1
+kind: Network
+metadata: { name: ${name} }
+spec:
+  clusterNetwork: oob
+  type: L2VlanNetwork
+  vlan: ${vlan}
+  ${route}
+`;
+}
+export const OOB_VLAN100 = (mtu = 1500): string => `${OOB(mtu)}---${network("vlan100", 100)}`;
+/** a tap that anybody might make */
+export const TUN = { kind: "tun", tap: { multiQueue: false, owner: null, group: null } } as const;
 
 export class TestHost {
   readonly lab: Lab;

@@ -17,6 +17,14 @@ async function attach(fake: FakeHost, service: AttachService, id: string, more: 
   if (added.exitCode !== 0) throw new Error(added.stdout);
 }
 
+/** as "api/eth0", by a client that is not CNI */
+async function attachByApi(fake: FakeHost, service: AttachService): Promise<void> {
+  fake.networks.set("vlan7", vlanNetwork("vlan7", 7));
+  fake.addNetns("/ns/api");
+  const to = { netns: "/ns/api", containerId: "api", interface: "eth0" };
+  await service.attach({ network: "vlan7", ...to, mac: "", addresses: [], state: "ready" });
+}
+
 function gc(service: AttachService, more: object = {}) {
   const env = { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "" };
   return cni(service, { command: "GC", conf: { ...conf, ...more }, env });
@@ -33,21 +41,10 @@ const left = (service: AttachService) => service.list().map(({ id }) => id);
 test("what the runtime calls valid stays, the rest of the network goes, other networks are not touched", async (t) => {
   for (const key of [VALID, LEGACY]) {
     const fake = host(t);
-    fake.networks.set("vlan7", vlanNetwork("vlan7", 7));
     const service = await fake.started();
     for (const id of ["keep", "drop1", "drop2"]) await attach(fake, service, id);
     await attach(fake, service, "other", { name: "net2" });
-    fake.addNetns("/ns/api");
-    const mine = {
-      network: "vlan7",
-      netns: "/ns/api",
-      containerId: "api",
-      interface: "eth0",
-      mac: "",
-      addresses: [],
-      state: "ready",
-    } as const;
-    await service.attach(mine);
+    await attachByApi(fake, service);
     const reply = await gc(service, { [key]: [entry("keep"), entry("unknown")] });
     t.deepEqual([reply.exitCode, reply.stdout], [0, ""], reply.stdout);
     t.deepEqual(left(service), ["keep/eth0", "other/eth0", "api/eth0"]);
@@ -190,21 +187,10 @@ test("GC and STATUS are of 1.1.0 and need CNI_PATH alone", async (t) => {
 
 test("people collect what is verifiably gone of every network, whoever attached it", async (t) => {
   const fake = host(t);
-  fake.networks.set("vlan7", vlanNetwork("vlan7", 7));
   const service = await fake.started();
   await attach(fake, service, "alive");
   await attach(fake, service, "gone", { name: "net2" });
-  fake.addNetns("/ns/api");
-  const mine = {
-    network: "vlan7",
-    netns: "/ns/api",
-    containerId: "api",
-    interface: "eth0",
-    mac: "",
-    addresses: [],
-    state: "ready",
-  } as const;
-  await service.attach(mine);
+  await attachByApi(fake, service);
   destroy(fake, "gone");
   destroy(fake, "api");
   t.deepEqual(await service.collect(), { removed: ["api/eth0", "gone/eth0"], failed: [] });

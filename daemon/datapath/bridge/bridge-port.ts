@@ -4,7 +4,7 @@
  */
 import type { BridgeVlan, Link, LinkData, LinkSettings } from "../../kernel/kernel.ts";
 import { portChanges } from "../../model/describe.ts";
-import { type PortConfig, type PortKind, samePort } from "../../model/port.ts";
+import { type PortConfig, type PortKind, samePort, UNRESTRICTED } from "../../model/port.ts";
 import { isBorrowed } from "../../model/borrowed.ts";
 import { isAdopted, isHostAlias, isOurs, isWorkloadLink, type ObservedPort, parseAlias } from "../../model/target.ts";
 import { isFiltering } from "../../links/bridge.ts";
@@ -105,8 +105,7 @@ export function observedIn(
   const port = observedPort(link, switchId, vlans, source);
   if (!isAdopted(bridge) || isOurs(link) || isBorrowed(link)) return port;
   if (link.kind !== "bond" && link.kind !== "") return null;
-  const plain = { learn: true, flood: true, isolated: false, open: true, hairpin: false, sourceMac: "" };
-  return { ...port, attached: true, config: { ...port.config, ...plain } };
+  return { ...port, attached: true, config: { ...port.config, ...UNRESTRICTED } };
 }
 
 /** Only what differs, of a link that is in its bridge; null: all is right. */

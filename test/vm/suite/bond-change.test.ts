@@ -15,8 +15,8 @@ import {
   modeOf,
   NICS,
 } from "../../support/bond-host.ts";
-import { addGateway, hostState, metric, network } from "../../support/change.ts";
-import { TestHost } from "../../support/test-host.ts";
+import { addGateway, hostState, metric } from "../../support/change.ts";
+import { network, TestHost } from "../../support/test-host.ts";
 import { until } from "../../support/until.ts";
 
 const admin = (h: TestHost): string => join(h.directory, "run/admin.sock");

@@ -1,5 +1,7 @@
 // The bridge datapath on a kernel that filters: what was set is found again, and nothing leaks while a port is made.
 import test from "ava";
+import type { AttachmentView } from "../../../daemon/api/views.ts";
+import { call } from "../../../daemon/client/call.ts";
 import { BridgeDatapath } from "../../../daemon/datapath/bridge/bridge-datapath.ts";
 import { createLog } from "../../../daemon/log.ts";
 import { Lab } from "../../../daemon/demo/lab.ts";
@@ -15,7 +17,6 @@ import { makeLab } from "../../netns/kernel-lab.ts";
 import { BROADCAST, frame, station, text } from "../../peers/frames.ts";
 import { attachment, intent, NO_ENDS, network, vlanConfig } from "../../peers/model-fixtures.ts";
 import { reverseRequest } from "../../../daemon/attach/announce.ts";
-import { attachApi } from "../../support/attach-api.ts";
 import { until } from "../../support/until.ts";
 import { port } from "../../peers/port-config.ts";
 import { SwitchBed } from "../../support/switch-bed.ts";
@@ -229,8 +230,8 @@ test.serial(
     t.deepEqual((await h.status()).conditions, []);
 
     wire.clear();
-    for (let i = 0; i < 2; i++)
-      t.is((await attachApi(h.runtime.socket, "POST", "/v1/attachments/vm%2Feth0/open")).attachment.state, "ready");
+    const opening = { method: "POST", path: "/v1/attachments/vm%2Feth0/open" } as const;
+    for (let i = 0; i < 2; i++) t.is((await call<AttachmentView>(h.runtime.socket, opening)).state, "ready");
     const told = Buffer.from(reverseRequest(mac)).toString("hex");
     const announced = () =>
       wire.frames.filter(({ data, vlan }) => vlan?.tci === 100 && Buffer.from(data).toString("hex") === told).length;

@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import test from "ava";
 import { BROADCAST, frame, station, text } from "../../peers/frames.ts";
-import { metric, network as networkText } from "../../support/change.ts";
-import { OOB, type Pod, type Tap, tap, TestHost } from "../../support/test-host.ts";
+import { metric } from "../../support/change.ts";
+import { network as networkText, OOB, type Pod, type Tap, tap, TestHost } from "../../support/test-host.ts";
 import { until } from "../../support/until.ts";
 
 const run = promisify(execFile);

@@ -7,16 +7,10 @@ import { call } from "../../../daemon/client/call.ts";
 import { runCni } from "../../../daemon/demo/container-runtime.ts";
 import { BROADCAST, frame, station, text } from "../../peers/frames.ts";
 import { openTap } from "../../support/tap-end.ts";
-import { OOB, staticIpam, tap, TestHost } from "../../support/test-host.ts";
+import { OOB, OOB_VLAN100, staticIpam, tap, TestHost, TUN } from "../../support/test-host.ts";
 import { until } from "../../support/until.ts";
 
-const INTENT = `${OOB()}---
-apiVersion: portwright.io/v1alpha1
-kind: Network
-metadata: { name: vlan100 }
-spec: { clusterNetwork: oob, type: L2VlanNetwork, vlan: 100 }
-`;
-const TUN = { kind: "tun", tap: { multiQueue: false, owner: null, group: null } } as const;
+const INTENT = OOB_VLAN100();
 
 for (const datapath of ["ebpf", "bridge"] as const) {
   test.serial(
