@@ -191,6 +191,7 @@ struct pw_clock {
 #define PW_SWEEP_STATIC 0x0001  /* static entries as well */
 #define PW_SWEEP_OTHERS 0x0002  /* at all ports but `port` */
 #define PW_SWEEP_ANSWERS 0x0004 /* no entry at all: only what the CPUs remember of them (lib/recent.h) */
+#define PW_SWEEP_GONE 0x0008    /* only at ports that are none any more */
 struct pw_sweep {
   pw_u64 mac;         /* as an FDB key in domain 0; 0: any */
   pw_u32 min_age;     /* in ticks; 0: whatever the age */

@@ -145,10 +145,17 @@ static __always_inline int is_fresh(const struct sweep_run* run, __u32 tick) {
   return run->min_age && (__s32)(run->now - tick) < (__s64)run->min_age;
 }
 
+static __always_inline int is_port(__u32 id) {
+  struct pw_port* port = bpf_map_lookup_elem(&ports, &id);
+
+  return port && port->ifindex;
+}
+
 /* Is it one that was asked for, but for its age? */
 static __always_inline int is_meant(const struct sweep_run* run, __u64 key, __u32 port) {
   if (run->mac && run->mac != (key & FDB_MAC_MASK)) return 0;
   if ((key & run->domain_mask) != run->domain) return 0;
+  if (run->flags & PW_SWEEP_GONE) return !is_port(port);
   return !run->port || (run->port == port) == !(run->flags & PW_SWEEP_OTHERS);
 }
 

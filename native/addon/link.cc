@@ -96,7 +96,6 @@ Link ParseLink(const nlmsghdr* nlh) {
   Link link;
   link.ifindex = static_cast<uint32_t>(info->ifi_index);
   link.flags = info->ifi_flags;
-  uint32_t group = 0;
   for (const nlattr* attr : Attributes(nlh, sizeof *info)) {
     switch (mnl_attr_get_type(attr)) {
       case IFLA_IFNAME:
@@ -106,7 +105,7 @@ Link ParseLink(const nlmsghdr* nlh) {
         link.alias = Text(attr);
         break;
       case IFLA_GROUP:
-        group = U32(attr);
+        link.group = U32(attr);
         break;
       case IFLA_ADDRESS:
         link.mac = FormatMac(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
@@ -168,7 +167,7 @@ Link ParseLink(const nlmsghdr* nlh) {
     }
   }
   link.pci_path = PciPath(link);
-  if (link.alias.empty() && group == kOwnGroup) link.alias = kUnnamed;
+  if (link.alias.empty() && (link.group == kOwnGroup || link.group == kLeavingGroup)) link.alias = kUnnamed;
   return link;
 }
 

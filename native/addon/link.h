@@ -17,6 +17,8 @@ namespace pw {
 constexpr char kOwnAlias[] = "portwright ";  // ALIAS_PREFIX, daemon/model/target.ts
 constexpr char kUnnamed[] = "portwright unnamed";
 constexpr uint32_t kOwnGroup = 0x7077;
+// Of links of ours that are about to go, together (link_delete.cc). Nobody else gets it.
+constexpr uint32_t kLeavingGroup = kOwnGroup + 1;
 
 struct LinkStats {
   uint64_t rx_packets = 0, rx_bytes = 0, rx_errors = 0, rx_dropped = 0;
@@ -28,6 +30,7 @@ struct Link {
   std::string name, alias, kind, mac, permanent_mac, master_kind, parent_bus, parent_device, pci_path;
   std::vector<std::string> alt_names;
   uint32_t flags = 0, oper_state = 0, mtu = 0, min_mtu = 0, max_mtu = 0, tx_queue_length = 0;
+  uint32_t group = 0;
   uint32_t master = 0, link = 0, promiscuity = 0, carrier_changes = 0;
   int32_t link_netnsid = -1;
   bool carrier = false;

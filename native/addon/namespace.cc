@@ -39,6 +39,7 @@ Napi::Value Enter(const Napi::CallbackInfo& info) {
         EnterNetns(context->netns.get());
         OpenRouteState(*context);
         context->executor->AtEnd([context] {
+          StartDeletions(context);
           CloseRouteState(*context);
           context->executor->Post([context](Napi::Env) {});
         });

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "executor.h"
 #include "fd.h"
+#include "link.h"
 #include "namespace.h"
 #include "netlink.h"
 
@@ -23,6 +25,14 @@ struct Reaper {
   std::shared_ptr<Executor> executor;
   std::unique_ptr<NetlinkSocket> socket;  // its own thread
   unsigned jobs = 0;                      // given and not finished; JavaScript thread
+};
+
+// One link that shall go.
+struct Leaving {
+  uint32_t ifindex;
+  LinkRef ref;  // as the caller named it
+  std::shared_ptr<Deletion> job;
+  std::shared_ptr<Reaper> reaper;
 };
 
 struct Watcher {  // events.cc
@@ -38,6 +48,8 @@ struct RouteState {
   std::vector<std::shared_ptr<Reaper>> reapers;                                        // JavaScript thread
   Fd gone_socket;                                                                      // namespace's thread
   std::unordered_map<uint32_t, std::vector<std::shared_ptr<Deletion>>> being_deleted;  // namespace's thread
+  std::unordered_set<uint32_t> unlisting;  // asked for and not announced yet; namespace's thread
+  std::vector<Leaving> leaving;            // to be asked for when those are announced; namespace's thread
 
   // events.cc
   uint32_t next_listener = 1;                                       // JavaScript thread
@@ -48,6 +60,8 @@ struct RouteState {
 // Namespace's thread, first and last thing.
 void OpenRouteState(NamespaceContext& context);
 void CloseRouteState(NamespaceContext& context);
+// Namespace's thread: deletions that wait for others wait no more.
+void StartDeletions(const std::shared_ptr<NamespaceContext>& context);
 // JavaScript thread, when the namespace's own thread has ended; `done` when the reapers have.
 void CloseReapers(Napi::Env env, const std::shared_ptr<NamespaceContext>& context, Executor::JsCall done);
 

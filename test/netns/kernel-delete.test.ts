@@ -72,6 +72,47 @@ test("many deletions at once all resolve, none for another's sake", async (t) =>
   );
 });
 
+test("links of ours that go at once go together, and leave alone who is not asked for; who went by itself is no hindrance", async (t) => {
+  const [host, pod] = [await makeLab(t), await makeLab(t)];
+  const make = async (name: string, alias: string) =>
+    await host.ns.createLink({ name, kind: "veth", alias, up: true, peer: { name: `e${name}`, netns: pod.handle } });
+  const ours = Array.from({ length: 24 }, (_, i) => `v${i}`);
+  for (const name of ours) await make(name, `portwright test ${name}`);
+  await make("stays", "portwright test stays");
+  await make("theirs", "a stranger's");
+  await make("gone", "portwright test gone");
+  const { netlink } = host.ns.writes;
+  const going = ours.map((name) => host.ns.deleteLink({ name }));
+  await Promise.all([...going, host.ns.deleteLink({ name: "theirs" })]);
+  t.true((await Promise.all(going)).every(Boolean));
+  t.true(host.ns.writes.netlink > netlink + ours.length + 1, "groups were set, so some went together");
+  const left = async () => (await host.ns.links()).map(({ name }) => name).toSorted();
+  t.deepEqual(await left(), ["gone", "lo", "stays"]);
+  t.deepEqual((await pod.ns.links()).map(({ name }) => name).toSorted(), ["egone", "estays", "lo"]);
+
+  const more = ["a", "b", "c"];
+  for (const name of more) await make(name, `portwright test ${name}`);
+  const all = [...more, "gone"].map((name) => host.ns.deleteLink({ name }));
+  await pod.ns.deleteLink({ name: "egone" });
+  await Promise.all(all);
+  t.deepEqual(await left(), ["lo", "stays"]);
+});
+
+test("deletions that wait for others when the namespace is closed are done all the same", async (t) => {
+  const lab = await makeLab(t);
+  const { ns } = lab;
+  const names = Array.from({ length: 12 }, (_, i) => `v${i}`);
+  for (const name of names)
+    await ns.createLink({ name, kind: "veth", alias: `portwright ${name}`, peer: { name: `e${name}` } });
+  const going = names.map((name) => ns.deleteLink({ name }));
+  await ns.close();
+  await Promise.all(going);
+  t.deepEqual(
+    (await ip(lab, "link")).map(({ ifname }) => ifname),
+    ["lo"],
+  );
+});
+
 test("other work goes on while the kernel finishes a deletion", async (t) => {
   const { ns } = await makeLab(t);
   await ns.createLink({ name: "v0", kind: "veth", peer: { name: "v1" } });

@@ -203,6 +203,8 @@ test("FDB entries, flood lists, events, sweeps and clocks read back", (t) => {
   t.is(whole.getUint16(abi("pw_sweep.domain"), true), 0x3000);
   t.is(whole.getUint16(abi("pw_sweep.domain_mask"), true), 0xf000);
   t.is(whole.getUint16(abi("pw_sweep.flags"), true), abi("PW_SWEEP_OTHERS") | abi("PW_SWEEP_ANSWERS"));
+  const gone = sweepOf({ gone: true, statics: true });
+  t.is(gone.getUint16(abi("pw_sweep.flags"), true), abi("PW_SWEEP_GONE") | abi("PW_SWEEP_STATIC"));
   sweep.setUint32(abi("pw_sweep.removed"), 3, true);
   sweep.setUint32(abi("pw_sweep.kept"), 4, true);
   t.deepEqual(layout.decodeSweep(new Uint8Array(sweep.buffer)), { removed: 3, kept: 4 });

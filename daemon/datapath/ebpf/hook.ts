@@ -94,8 +94,7 @@ export class SettlingHook implements Hook {
   }
 
   async detach(ifindex: number): Promise<void> {
-    await this.#tcx.detach(ifindex);
-    await this.#filter.detach(ifindex);
+    await Promise.all([this.#tcx.detach(ifindex), this.#filter.detach(ifindex)]);
   }
 
   async attached(): Promise<readonly number[]> {

@@ -334,11 +334,13 @@ export interface Sweep {
   readonly mac?: string;
   /** static entries too, whatever their age */
   readonly statics?: boolean;
+  /** only at ports that were erased */
+  readonly gone?: boolean;
   /** only what CPUs remember of entries */
   readonly answers?: boolean;
 }
 
-const SWEEP = { static: 1, others: 2, answers: 4 } as const;
+const SWEEP = { static: 1, others: 2, answers: 4, gone: 8 } as const;
 
 export function encodeSweep(sweep: Sweep): Uint8Array {
   const { minAge = 0, portId = 0, domain, switchId, mac } = sweep;
@@ -351,7 +353,10 @@ export function encodeSweep(sweep: Sweep): Uint8Array {
   view.setUint16(at("pw_sweep.domain_mask"), domains === undefined ? 0 : mask, true);
   view.setUint16(at("pw_sweep.port"), portId, true);
   const flags =
-    (sweep.statics ? SWEEP.static : 0) | (sweep.elsewhere ? SWEEP.others : 0) | (sweep.answers ? SWEEP.answers : 0);
+    (sweep.statics ? SWEEP.static : 0) |
+    (sweep.elsewhere ? SWEEP.others : 0) |
+    (sweep.answers ? SWEEP.answers : 0) |
+    (sweep.gone ? SWEEP.gone : 0);
   view.setUint16(at("pw_sweep.flags"), flags, true);
   return bytes;
 }
