@@ -23,6 +23,14 @@ const IPAM = {
 };
 const MAC = "02:12:34:56:78:9a";
 
+/** how a result of that version says the address */
+function addressIn(cniVersion: (typeof VERSIONS)[number]): object {
+  const [address, gateway] = ["10.7.0.2/24", "10.7.0.1"];
+  if (cniVersion < "0.3.0") return { ip4: { ip: address, gateway, routes: [{ dst: "0.0.0.0/0" }] } };
+  const family = cniVersion < "1.0.0" ? { version: "4" } : {};
+  return { ips: [{ ...family, address, gateway, interface: 2 }], routes: [{ dst: "0.0.0.0/0" }] };
+}
+
 interface Bed {
   readonly h: TestHost;
   list(cniVersion: string, own: object, ...others: readonly object[]): object;
@@ -61,7 +69,7 @@ withLibcni("ADD, CHECK and DEL by libcni in every version, with addresses and on
       pods.push(pod);
       const added = await ask(pod, "ADD", conf);
       well(t, added, what);
-      t.like(added.result, { cniVersion });
+      t.like(added.result, { cniVersion, ...(own === IPAM ? addressIn(cniVersion) : {}) }, what);
       t.true((await pod.namespace.link({ name: "eth0" }))?.up, what);
       if (cniVersion >= "0.4.0") well(t, await ask(pod, "CHECK", conf), what);
       well(t, await ask(pod, "DEL", conf), what);

@@ -75,18 +75,14 @@ export class Containerd {
 
   /** Runs a command of busybox in a container of the network, to its end. */
   async run(id: string, ...command: readonly string[]): Promise<ProgramResult> {
-    return await this.#ctr([
-      "run",
-      "--rm",
-      "--cni",
-      "--cgroup",
-      "",
-      "--rootfs",
-      this.#at("fs"),
-      id,
-      "/bin/busybox",
-      ...command,
-    ]);
+    const options = ["--rm", "--cni", "--cgroup", "", "--runc-root", this.#at("runc"), "--rootfs", this.#at("fs")];
+    const result = await this.#ctr(["run", ...options, id, "/bin/busybox", ...command]);
+    // Where its network fails ctr leaves the container as it was made, and a process that looks after it.
+    if (result.ended !== 0) {
+      await this.#ctr(["task", "rm", "--force", id]);
+      await this.#ctr(["container", "rm", id]);
+    }
+    return result;
   }
 
   #ctr(args: readonly string[]): Promise<ProgramResult> {
