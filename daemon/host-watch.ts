@@ -1,5 +1,5 @@
 /** Listens to the kernel's link and address events: what drifts is put right at once, and carriers are known. */
-import type { Namespace, NetlinkEvent } from "./kernel/kernel.ts";
+import type { Link, Namespace, NetlinkEvent } from "./kernel/kernel.ts";
 import type { Log } from "./log.ts";
 import { disturbs } from "./reconcile/drift.ts";
 import type { Reconciler } from "./reconcile/reconciler.ts";
@@ -21,6 +21,8 @@ const RETRY_MS = 1000;
 export class HostWatch {
   readonly #options: HostWatchOptions;
   readonly #carriers = new Map<number, { readonly name: string; readonly carrier: boolean }>();
+  /** by name; a host has a thousand links, and each change of one is an event */
+  readonly #indexes = new Map<string, number>();
   #subscription: { close(): Promise<void> } | null = null;
   #pending: NodeJS.Timeout | null = null;
   #round: Promise<void> = Promise.resolve();
@@ -33,12 +35,12 @@ export class HostWatch {
   async start(): Promise<void> {
     const { namespace } = this.#options;
     this.#subscription = await namespace.watch((events) => this.#see(events));
-    for (const { ifindex, name, carrier } of await namespace.links()) this.#carriers.set(ifindex, { name, carrier });
+    for (const link of await namespace.links()) this.#remember(link);
   }
 
   hasCarrier(name: string): boolean {
-    for (const link of this.#carriers.values()) if (link.name === name) return link.carrier;
-    return false;
+    const ifindex = this.#indexes.get(name);
+    return ifindex !== undefined && this.#carriers.get(ifindex)?.carrier === true;
   }
 
   /** a round, soon */
@@ -82,13 +84,12 @@ export class HostWatch {
     }
     const { last } = reconciler;
     if (!last) return; // the first round is still to come
-    const indexes = new Map([...this.#carriers].map(([ifindex, { name }]) => [name, ifindex]));
     const wanted = {
       target: last.compiled.target,
       intent: reconciler.intent,
-      workloads: [...reconciler.workloads.values()],
-      uplinks: this.#uplinks(),
-      indexOf: (name: string) => indexes.get(name),
+      portOf: (name: string) => reconciler.portOf(name),
+      isUplink: (ifindex: number) => this.#isUplink(ifindex),
+      indexOf: (name: string) => this.#indexes.get(name),
       unfinished: last.failures.length > 0,
     };
     if (events.some((event) => disturbs(event, wanted))) this.ask("drift");
@@ -97,19 +98,32 @@ export class HostWatch {
   #noteCarrier(event: NetlinkEvent): void {
     const { meters, onLink } = this.#options;
     if (event.type === "link-gone") {
-      this.#carriers.delete(event.ifindex);
+      this.#forget(event.ifindex);
     } else if (event.type === "link") {
-      const { ifindex, name, carrier } = event.link;
-      const before = this.#carriers.get(ifindex);
-      this.#carriers.set(ifindex, { name, carrier });
+      const before = this.#carriers.get(event.link.ifindex);
+      this.#remember(event.link);
+      const { name, carrier } = event.link;
       if (!before || before.carrier === carrier) return;
       meters.countLinkFlap(name);
       onLink(carrier ? "link-up" : "link-down", name);
     }
   }
 
-  #uplinks(): ReadonlySet<number> {
-    const names = new Set([...(this.#options.reconciler.last?.compiled.contexts.values() ?? [])].map((c) => c.uplink));
-    return new Set([...this.#carriers].filter(([, { name }]) => names.has(name)).map(([ifindex]) => ifindex));
+  #remember({ ifindex, name, carrier }: Pick<Link, "ifindex" | "name" | "carrier">): void {
+    this.#forget(ifindex);
+    this.#carriers.set(ifindex, { name, carrier });
+    this.#indexes.set(name, ifindex);
+  }
+
+  #forget(ifindex: number): void {
+    const name = this.#carriers.get(ifindex)?.name;
+    this.#carriers.delete(ifindex);
+    if (name !== undefined && this.#indexes.get(name) === ifindex) this.#indexes.delete(name);
+  }
+
+  #isUplink(ifindex: number): boolean {
+    const name = this.#carriers.get(ifindex)?.name;
+    const contexts = this.#options.reconciler.last?.compiled.contexts.values() ?? [];
+    return name !== undefined && [...contexts].some(({ uplink }) => uplink === name);
   }
 }

@@ -12,9 +12,9 @@ import { isUnnamed, type Target, type TargetLink } from "../model/target.ts";
 export interface Wanted {
   readonly target: Target;
   readonly intent: Intent;
-  /** live, not of the last round: a port that is being removed is not in here any more */
-  readonly workloads: readonly Workload[];
-  readonly uplinks: ReadonlySet<number>;
+  /** the workload whose port has this name; live, not of the last round: one that is being removed has none any more */
+  readonly portOf: (hostInterface: string) => Workload | undefined;
+  readonly isUplink: (ifindex: number) => boolean;
   /** index of a link by name, as far as it is known */
   readonly indexOf: (name: string) => number | undefined;
   /** the last round left something undone: what moves may be what it waits for */
@@ -22,17 +22,17 @@ export interface Wanted {
 }
 
 export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
-  const { target, intent, workloads, uplinks, indexOf, unfinished } = wanting;
+  const { target, intent, portOf, isUplink, indexOf, unfinished } = wanting;
   switch (event.type) {
     case "overrun":
       return true;
     case "address":
-      return uplinks.has(event.address.ifindex) || (event.gone && isMissed(event.address));
+      return isUplink(event.address.ifindex) || (event.gone && isMissed(event.address));
     case "link-gone":
-      return isOwn(event.name) || find(event.name) !== undefined || isFreed();
+      return isOwn(event.name) || portOf(event.name) !== undefined || isFreed();
     case "link": {
       const { link } = event;
-      const own = find(link.name);
+      const own = portOf(link.name);
       const wanted = target.links.get(link.name);
       // Whoever makes it is not done yet. A round would come in between, and take off the uplink what the workload is about
       // to need.
@@ -61,10 +61,6 @@ export function disturbs(event: NetlinkEvent, wanting: Wanted): boolean {
   function isOwn(name: string): boolean {
     const wanted = target.links.get(name);
     return wanted !== undefined && !isPortLink(wanted);
-  }
-
-  function find(name: string): Workload | undefined {
-    return workloads.find(({ hostInterface }) => hostInterface === name);
   }
 
   /** a NIC that was waited for, or one that changed its master or name */

@@ -26,12 +26,12 @@ import type { Switching } from "../model/switching.ts";
 import { restorations, type SavedLink } from "../model/saved-links.ts";
 import { observedSwitchIds } from "../model/switch-ids.ts";
 import type { Condition, Observed, TargetPort } from "../model/target.ts";
-import { VlanDemand } from "../model/vlan-demand.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { messageOf } from "../thrown.ts";
 import { apply, type StepFailure } from "./apply.ts";
 import { serveGateways } from "./gateways.ts";
 import { observe } from "./observer.ts";
+import { WorkloadRegistry } from "./workload-registry.ts";
 import type { WorkloadPortsHost } from "./workload-ports.ts";
 
 export interface ReconcileMeters {
@@ -76,11 +76,7 @@ export class Reconciler implements WorkloadPortsHost {
   readonly #options: ReconcilerOptions;
   /** one change of the whole at a time */
   readonly #mutex = new Limiter(1);
-  readonly #workloads = new Map<string, Workload>();
-  /** what each of them was counted with */
-  readonly #counted = new Map<string, VlanSet>();
-  /** VLANs that the registered workloads use, by cluster network */
-  readonly #demands = new Map<string, VlanDemand>();
+  readonly #workloads = new WorkloadRegistry();
   /** whose gateways are kept for the next workload: of those that went since the host was at rest, one of a kind */
   readonly #lingering = new Map<string, Workload>();
   #intent: Intent = NO_INTENT;
@@ -97,7 +93,7 @@ export class Reconciler implements WorkloadPortsHost {
     return this.#intent;
   }
   get workloads(): ReadonlyMap<string, Workload> {
-    return this.#workloads;
+    return this.#workloads.byId;
   }
   get generation(): { readonly desired: number; readonly applied: number } {
     return this.#generation;
@@ -121,7 +117,7 @@ export class Reconciler implements WorkloadPortsHost {
       const preview = await this.#preview(intent);
       await gate?.(preview);
       this.#intent = intent;
-      for (const workload of [...this.#workloads.values()]) this.register(workload); // the native VLAN may be another
+      for (const workload of [...this.#workloads.byId.values()]) this.register(workload); // the native VLAN may be another
       this.#generation = { ...this.#generation, desired: this.#generation.desired + 1 };
       // Workloads that came while the gate thought: their ports are as the intent was then.
       return await this.#round("intent", gate ? undefined : preview);
@@ -162,13 +158,7 @@ export class Reconciler implements WorkloadPortsHost {
   }
 
   register(workload: Workload): void {
-    this.#forget(workload.id);
-    this.#workloads.set(workload.id, workload);
-    const demand = this.#demands.get(workload.clusterNetwork) ?? new VlanDemand();
-    this.#demands.set(workload.clusterNetwork, demand);
-    const vlans = this.#vlansOf(workload);
-    this.#counted.set(workload.id, vlans);
-    demand.add(vlans);
+    this.#workloads.set(workload, this.#vlansOf(workload));
   }
 
   serveGateways(workload: Workload, forceAddress: boolean): Promise<HostInterface> {
@@ -181,16 +171,15 @@ export class Reconciler implements WorkloadPortsHost {
       const world = { ...this.#options, leases: this.#options.leases(), intent: this.#intent, compiled };
       const { target, gateway } = await serveGateways(workload, forceAddress, {
         ...world,
-        workloads: [...this.#workloads.values(), ...this.#lingering.values()],
+        workloads: [...this.#workloads.byId.values(), ...this.#lingering.values()],
       });
       this.#last = { ...last, compiled: { ...compiled, target } };
       return gateway;
     });
   }
 
-  ownerOf(hostInterface: string): string | undefined {
-    for (const workload of this.#workloads.values()) if (workload.hostInterface === hostInterface) return workload.id;
-    return undefined;
+  portOf(hostInterface: string): Workload | undefined {
+    return this.#workloads.portOf(hostInterface);
   }
 
   ask(cause: string): void {
@@ -198,17 +187,8 @@ export class Reconciler implements WorkloadPortsHost {
   }
 
   unregister(id: string): void {
-    const workload = this.#forget(id);
+    const workload = this.#workloads.delete(id);
     if (workload !== undefined && workload.gateways.length > 0) this.#lingering.set(routedKey(workload), workload);
-  }
-
-  #forget(id: string): Workload | undefined {
-    const workload = this.#workloads.get(id);
-    if (!workload) return undefined;
-    this.#workloads.delete(id);
-    this.#demands.get(workload.clusterNetwork)?.remove(this.#counted.get(id) ?? VlanSet.empty);
-    this.#counted.delete(id);
-    return workload;
   }
 
   /** The uplink carries what is in demand now, no more and no less. */
@@ -230,14 +210,14 @@ export class Reconciler implements WorkloadPortsHost {
   }
 
   #demandOf({ clusterNetwork, nativeVlan }: SwitchContext): VlanSet {
-    const demand = this.#demands.get(clusterNetwork)?.vlans ?? VlanSet.empty;
+    const demand = this.#workloads.demandOf(clusterNetwork);
     const probed = probedVlans(this.#intent.networks.values(), clusterNetwork, nativeVlan);
     return demand.union(probed).union(hostVlans(this.#intent.hostNetworkConfigs.values(), clusterNetwork));
   }
 
   /** From a bridge that was taken over only a round takes VLANs: it looks first who else uses them. */
   #growthOf({ clusterNetwork, nativeVlan }: SwitchContext, known: TargetPort | undefined): VlanSet {
-    const own = [...this.#workloads.values()].filter((workload) => workload.clusterNetwork === clusterNetwork);
+    const own = [...this.#workloads.byId.values()].filter((workload) => workload.clusterNetwork === clusterNetwork);
     const vlans = own.map((workload) => membership(workload.vlans, nativeVlan).allowed);
     return vlans.reduce((all, one) => all.union(one), known?.config.allowed ?? VlanSet.empty);
   }
@@ -260,7 +240,7 @@ export class Reconciler implements WorkloadPortsHost {
     const compiled = compile({
       intent,
       vlans: isConcerned ? await this.#options.namespace.bridgeVlans() : [],
-      attachments: this.#workloads.values(),
+      attachments: this.#workloads.byId.values(),
       lingering: [...this.#lingering.values()],
       ...observation,
       bonding: this.#options.bonding,
@@ -312,8 +292,8 @@ export class Reconciler implements WorkloadPortsHost {
         this.#unreached.set(attachment, { mtu, message });
         this.#options.log.warn({ attachment, mtu, message }, "the MTU of a workload cannot be changed");
       } else {
-        const workload = this.#workloads.get(attachment);
-        if (workload) this.#workloads.set(attachment, { ...workload, mtu });
+        const workload = this.#workloads.byId.get(attachment);
+        if (workload) this.register({ ...workload, mtu });
       }
     }
   }

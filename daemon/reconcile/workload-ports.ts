@@ -22,8 +22,8 @@ import { hostInterfaceOf, workloadMac } from "./workload-names.ts";
 
 export interface WorkloadPortsHost {
   readonly intent: Intent;
-  /** id of the registered workload whose port has this link; undefined: none */
-  ownerOf(hostInterface: string): string | undefined;
+  /** the registered workload whose port has this name */
+  portOf(hostInterface: string): Workload | undefined;
   /** BRIDGE_UNKNOWN if there is no such switch */
   switchOf(clusterNetwork: string): SwitchContext;
   /** from now on the port is wanted: said before it is made, so that no round takes it for a stranger's */
@@ -72,7 +72,7 @@ export class WorkloadPorts implements PortMaker {
       );
     }
     const name = hostInterfaceOf(request.id, request.device);
-    const owner = this.#host.ownerOf(name);
+    const owner = this.#host.portOf(name)?.id;
     if (owner !== undefined && owner !== request.id)
       throw new PortwrightError("DEVICE_REFUSED", `${name} is the port of ${owner}`);
     const mac = request.mac || workloadMac(request.id);

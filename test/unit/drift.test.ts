@@ -10,7 +10,8 @@ const NOTHING: Target = { links: new Map(), ports: new Map(), addresses: new Map
 const pod = attachment("pod", "oob", { mode: "access", vlan: 100 });
 
 function calls(event: NetlinkEvent, workloads: readonly Attachment[]): boolean {
-  const wanted = { target: NOTHING, intent: intent([]), workloads, uplinks: new Set<number>() };
+  const portOf = (name: string) => workloads.find(({ hostInterface }) => hostInterface === name);
+  const wanted = { target: NOTHING, intent: intent([]), portOf, isUplink: () => false };
   return disturbs(event, { ...wanted, indexOf: () => undefined, unfinished: false });
 }
 const seen = (of: Partial<Link>): NetlinkEvent => ({ type: "link", link: { ...workloadLink(7, pod), ...of } });
