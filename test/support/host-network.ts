@@ -78,8 +78,8 @@ function port(vlans: Pick<PortConfig, "pvid" | "allowed" | "untagged">): PortCon
 }
 
 /** one echo from the host */
-export async function pings(from: { readonly path: string }, address: string): Promise<boolean> {
-  const ping = ["ping", "-n", "-q", "-c", "1", "-W", "1", address];
+export async function pings(from: { readonly path: string }, address: string, seconds = 1): Promise<boolean> {
+  const ping = ["ping", "-n", "-q", "-c", "1", "-W", `${seconds}`, address];
   return await run("nsenter", [`--net=${from.path}`, ...ping]).then(
     () => true,
     () => false,

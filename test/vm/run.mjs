@@ -22,6 +22,7 @@ export const SHARED_FILES = [
   "test/bpf/switch-wire.test.ts",
   "test/netns/datapath.test.ts",
   "test/netns/hook.test.ts",
+  "test/netns/kernel-masquerade.test.ts",
 ];
 
 const WORK = path.join(ROOT, "build/vm");
