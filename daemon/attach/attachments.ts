@@ -170,16 +170,17 @@ export class Attachments {
     const { interface: name, mac, containerDown: mayBeDown, device } = attachment;
     const kind = device.kind === "inner-tap" ? "tun" : "veth";
     const side = { ifindex: containerIfindex, name, mac, mayBeDown, kind } as const;
-    const container = await kernel.enter(netns);
+    const workload = new WorkloadSide(kernel, netns);
     try {
-      const differences = await Promise.all([
+      const entering = workload.enter();
+      const differences = await allEnded([
         portMaker.verify(attachment),
-        attachment.masquerade ? this.#options.masquerade.verify(attachment) : [],
-        checkContainer(container, side, attachment.routes, prevResult, attachment.netnsPath),
+        attachment.masquerade ? this.#options.masquerade.verify(attachment) : Promise.resolve([]),
+        entering.then((inside) => checkContainer(inside, side, attachment.routes, prevResult, attachment.netnsPath)),
       ]);
       return differences.flat();
     } finally {
-      await container.close();
+      workload.leave();
     }
   }
 

@@ -175,9 +175,12 @@ export class WorkloadPorts implements PortMaker {
   }
 
   async verify(attachment: Attachment): Promise<readonly string[]> {
-    const link = await this.#namespace.link(portRef(attachment));
+    const [link, missing] = await Promise.all([
+      this.#namespace.link(portRef(attachment)),
+      this.#missingGateways(attachment),
+    ]);
     if (!link) return [`host interface ${attachment.hostInterface} (index ${attachment.hostIfindex}) is gone`];
-    const problems = [...(await this.#missingGateways(attachment))];
+    const problems = [...missing];
     if (!isOurs(link) && !isBorrowed(link)) problems.push(`${link.name} does not carry our alias`);
     if (!link.up) problems.push(`${link.name} is down`);
     const view = this.#host.switchOf(attachment.clusterNetwork);

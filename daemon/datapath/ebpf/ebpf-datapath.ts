@@ -109,10 +109,14 @@ export class EbpfDatapath implements Datapath {
   }
 
   async inspect(ifindex: number): Promise<ObservedPort | null> {
-    const portId = await this.#maps.linkPort(ifindex);
-    const [entry] = portId === 0 ? [] : await this.#maps.readPortsOf([portId]);
-    if (entry?.ifindex !== ifindex) return null;
-    return observed(entry, await this.#hook.isAttached(ifindex, this.#unsettled.has(ifindex) ? "new" : "in use"));
+    const known = this.#table.get(ifindex); // nobody but us gives ports ids; what they hold is read from the kernel
+    if (!known) return null;
+    const [portId, [entry], isAttached] = await Promise.all([
+      this.#maps.linkPort(ifindex),
+      this.#maps.readPortsOf([known.portId]),
+      this.#hook.isAttached(ifindex, this.#unsettled.has(ifindex) ? "new" : "in use"),
+    ]);
+    return entry?.ifindex === ifindex && portId === known.portId ? observed(entry, isAttached) : null;
   }
 
   async unhooked(): Promise<readonly number[]> {
