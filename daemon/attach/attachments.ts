@@ -94,6 +94,7 @@ export class Attachments {
     const netns = reachesWorkload(spec.port) ? spec.netns : null;
     const workload = netns && new WorkloadSide(kernel, netns);
     const making = portMaker.make({ id, ...spec, ...spec.port, workload });
+    let announced = Promise.resolve(); // on its way when the answer goes: nobody waits for it
     try {
       // While the kernel makes the link. One that has no record yet when the daemon dies has our group or alias, and no
       // workload: the next round removes it.
@@ -105,7 +106,6 @@ export class Attachments {
       reached = withPort(draft, port);
 
       let addressing: Made["addressing"] = NO_ADDRESSING;
-      let announced = Promise.resolve();
       let gateway: Made["gateway"] = null;
       if (source !== null) {
         undo.push(() => this.#options.masquerade.remove(id));
@@ -123,7 +123,6 @@ export class Attachments {
         if (!spec.port.gated) announced = this.#announce(container, side, addressing);
       }
       records.putReady(reached);
-      await announced;
       const attachment = records.get(id)?.attachment ?? reached.attachment;
       portMaker.made(attachment);
       return { attachment, port, addressing, gateway };
@@ -131,7 +130,7 @@ export class Attachments {
       await this.#rollBack(reached, [...undo, () => unmakeWhenMade(portMaker, draft, making)]);
       throw error;
     } finally {
-      workload?.leave();
+      void announced.then(() => workload?.leave());
     }
   }
 
