@@ -17,11 +17,11 @@ import { type Collected, collectGarbage, type Garbage } from "./collector.ts";
 import type { DeleteQueue } from "./delete-queue.ts";
 import { type Addresses, Ipam } from "./ipam.ts";
 import { KeyedLock } from "../async/keyed-lock.ts";
-import { Limiter } from "../async/limiter.ts";
 import type { NetworkHealth } from "./network-verbs.ts";
 import type { Masquerade } from "./masquerade.ts";
 import { openAttachment } from "./opening.ts";
 import type { PortMaker } from "./port-maker.ts";
+import { QueuedDeletes } from "./queued-deletes.ts";
 import type { AttachmentRecord, Records } from "./records.ts";
 import type { CniResult } from "./result.ts";
 
@@ -55,19 +55,15 @@ export class AttachService {
   readonly #options: AttachServiceOptions;
   readonly #attachments: Attachments;
   readonly #verbs: CniVerbs;
-  /** for the queue of deletions, which others wait for: it cannot wait for its turn */
-  readonly #queuedVerbs: CniVerbs;
   readonly #ipam: Addresses;
   /** held while a container's interface is worked on */
   readonly #locks = new KeyedLock<string>();
   /** Held by a client's request from its arrival on: a DEL must not overtake an ADD that still waits for something. */
   readonly #turns = new KeyedLock<string>();
-  readonly #draining = new Limiter(1);
   readonly #recovered: Promise<void>;
   #markRecovered: () => void = () => {};
   #retryTimer: NodeJS.Timeout | undefined;
-  /** queued deletions that failed: tried again by the timer, so that they do not slow each new attachment */
-  readonly #failedDeletes = new Set<string>();
+  readonly #queued: QueuedDeletes;
   #making = 0;
 
   constructor(options: AttachServiceOptions) {
@@ -90,7 +86,9 @@ export class AttachService {
       verify: (id, netns, prevResult) => this.#inTurn(id, () => this.#verify(id, netns, prevResult)),
     };
     this.#verbs = new CniVerbs(host);
-    this.#queuedVerbs = new CniVerbs({ ...host, unmake: (id, wanted, call) => this.#unmake(id, wanted, call) });
+    // Others wait for the queue of deletions: it cannot wait for its turn.
+    const verbs = new CniVerbs({ ...host, unmake: (id, wanted, call) => this.#unmake(id, wanted, call) });
+    this.#queued = new QueuedDeletes(options.deleteQueue, options.log, (request) => this.#answer(request, verbs));
   }
 
   /** Answers every request, whatever happens. */
@@ -175,7 +173,7 @@ export class AttachService {
     try {
       const id = attachmentId(spec.containerId, spec.interface);
       const made = await this.#inTurn(id, async () => {
-        await this.#drainDeletes();
+        await this.#queued.drain();
         return await this.#locks.run(spec.containerId, async () => {
           await this.#clear(records.get(id));
           return await this.#attachments.make(spec);
@@ -267,34 +265,8 @@ export class AttachService {
         }
       }),
     );
-    this.#failedDeletes.clear();
-    await this.#drainDeletes();
-  }
-
-  async #drainDeletes(): Promise<void> {
-    const { deleteQueue, log } = this.#options;
-    const waiting = () => deleteQueue.names().filter((name) => !this.#failedDeletes.has(name));
-    try {
-      if (waiting().length === 0) return;
-      await this.#draining.run(async () => {
-        for (const name of waiting()) await this.#doQueuedDelete(name);
-      });
-    } catch (error) {
-      log.error({ error }, "the queue of deletions cannot be read");
-    }
-  }
-
-  async #doQueuedDelete(name: string): Promise<void> {
-    const { deleteQueue, log } = this.#options;
-    try {
-      const request = deleteQueue.read(name);
-      if (request.env.CNI_COMMAND !== "DEL") throw new PortwrightError("STATE_IO", "it is no DEL");
-      if ((await this.#answer(request, this.#queuedVerbs)).exitCode === 0) return deleteQueue.done(name);
-      this.#failedDeletes.add(name);
-    } catch (error) {
-      log.warn({ file: name, error }, "a queued deletion cannot be read and is set aside");
-      deleteQueue.setAside(name);
-    }
+    this.#queued.forgive();
+    await this.#queued.drain();
   }
 
   /** Opened and checked once; the path is never used again. */
