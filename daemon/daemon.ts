@@ -22,14 +22,13 @@ import { type DirectoryLock, lockOrRefuse } from "./directory-lock.ts";
 import { askFeatures, type KernelFeatures } from "./kernel/features.ts";
 import { HostDhcp } from "./host-dhcp.ts";
 import { hostKey } from "./host-key.ts";
+import { HostReport } from "./host-report.ts";
 import { HostWatch } from "./host-watch.ts";
 import { IntentControl } from "./intent-control.ts";
 import { type FoundIntent, IntentSources } from "./intent-sources.ts";
 import type { Kernel, Namespace, NetnsHandle } from "./kernel/kernel.ts";
 import { LocalPorts } from "./local/local-ports.ts";
 import type { Log } from "./log.ts";
-import type { PortStatus, Status } from "./model/status.ts";
-import type { Condition, Observed } from "./model/target.ts";
 import { hasPins, openDatapath } from "./open-datapath.ts";
 import { wireObjectFile } from "./package-files.ts";
 import { preparePinRoot } from "./pin-root.ts";
@@ -37,8 +36,6 @@ import { Prober } from "./probe/prober.ts";
 import { probeTargets } from "./probe-targets.ts";
 import { networkHealth } from "./reconcile/network-health.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
-import { clusterNetworkStatuses, networkStatuses, portStatuses } from "./reconcile/report.ts";
-import { type HostNetworkFacts, hostNetworkStatuses } from "./reconcile/report-host-networks.ts";
 import { WorkloadPorts } from "./reconcile/workload-ports.ts";
 import type { Settings } from "./settings.ts";
 import { transactionHost } from "./transaction-host.ts";
@@ -46,7 +43,6 @@ import { Upkeep } from "./upkeep.ts";
 import { VERSION } from "./version.ts";
 
 export class Daemon implements Backend {
-  readonly #settings: Settings;
   readonly #log: Log;
   readonly #handle: NetnsHandle;
   readonly #namespace: Namespace;
@@ -59,6 +55,7 @@ export class Daemon implements Backend {
   readonly #watch: HostWatch;
   readonly #metrics: Metrics;
   readonly #control: IntentControl;
+  readonly #report: HostReport;
   readonly #upkeep: Upkeep;
   readonly #dhcp: HostDhcp;
   readonly #news = new ConditionNews((condition) => {
@@ -66,10 +63,8 @@ export class Daemon implements Backend {
     this.#emit({ type: "condition", time: now(), ...condition });
   });
   readonly #listeners = new Set<(event: PortwrightEvent) => void>();
-  readonly #startedAt = new Date().toISOString();
   /** URL of the HTTP listener, once it is there */
   httpAddress: string | null = null;
-  #observing: Promise<Observed> | null = null;
 
   /** Resolves when the host is as wanted and attach requests can be taken. */
   static async start(settings: Settings, kernel: Kernel, log: Log): Promise<Daemon> {
@@ -115,7 +110,6 @@ export class Daemon implements Backend {
     datapath: Datapath,
     locks: readonly DirectoryLock[],
   ) {
-    this.#settings = settings;
     this.#log = log;
     this.#handle = handle;
     this.#namespace = namespace;
@@ -147,7 +141,7 @@ export class Daemon implements Backend {
       datapath,
       log,
       meters,
-      onConditions: () => this.#news.follow(this.#allConditions()),
+      onConditions: () => this.#news.follow(this.#report.conditions),
     });
     this.#prober = new Prober({
       openSocket: (options, onFrames) => namespace.openPacketSocket(options, onFrames),
@@ -183,7 +177,7 @@ export class Daemon implements Backend {
       kernel,
       host: { handle, link: (ref) => namespace.link(ref) },
       intent: () => this.#reconciler.intent,
-      health: async (name) => networkHealth(await this.#facts(), name),
+      health: async (name) => networkHealth(await this.#report.facts(), name),
       epoch: currentEpoch(handle),
       log,
       onEvent: (type, attachment) => {
@@ -202,7 +196,11 @@ export class Daemon implements Backend {
       epoch: currentEpoch(handle),
       log,
       onRollback: (cause) => meters.countRollback(cause),
-      onConditions: () => this.#news.follow(this.#allConditions()),
+      onConditions: () => this.#news.follow(this.#report.conditions),
+    });
+    this.#report = new HostReport({
+      ...{ settings, datapath, reconciler: this.#reconciler },
+      ...{ prober: this.#prober, dhcp: this.#dhcp, control: this.#control },
     });
     datapath.onEvents((events) => {
       for (const event of events) this.#emit({ type: "fdb", time: now(), event });
@@ -295,28 +293,11 @@ export class Daemon implements Backend {
     return () => this.#listeners.delete(listener);
   }
 
-  async ports(): Promise<readonly PortStatus[]> {
-    return portStatuses(await this.#facts());
+  ports() {
+    return this.#report.ports();
   }
-
-  async status(): Promise<Status> {
-    const facts = await this.#facts();
-    const clusterNetworks = clusterNetworkStatuses(facts);
-    const { ok } = this.#readiness(facts.conditions);
-    return {
-      version: VERSION,
-      netns: this.#settings.netns ?? "own",
-      startedAt: this.#startedAt,
-      http: this.httpAddress ?? "",
-      datapath: { kind: this.#settings.datapath, rung: this.#datapath.rung.name, reason: this.#datapath.rung.reason },
-      ready: ok,
-      configGeneration: this.#reconciler.generation,
-      clusterNetworks,
-      networks: networkStatuses(facts, clusterNetworks),
-      hostNetworks: hostNetworkStatuses(facts),
-      conditions: facts.conditions,
-      transaction: this.#control.status(),
-    };
+  status() {
+    return this.#report.status(this.httpAddress ?? "");
   }
 
   /** The kernel thread answers, or this does not resolve and the watchdog draws its conclusion. */
@@ -326,41 +307,10 @@ export class Daemon implements Backend {
   }
 
   ready() {
-    return Promise.resolve(this.#readiness(this.#allConditions()));
+    return Promise.resolve(this.#report.readiness);
   }
 
   // ---- inside
-
-  async #facts(): Promise<HostNetworkFacts> {
-    // Status, ports and metrics ask at the same moment in a scrape: one look serves them all.
-    this.#observing ??= this.#reconciler.observe().finally(() => {
-      this.#observing = null;
-    });
-    const observed = await this.#observing;
-    return {
-      intent: this.#reconciler.intent,
-      contexts: this.#reconciler.last?.compiled.contexts ?? new Map(),
-      workloads: [...this.#reconciler.workloads.values()],
-      ...observed,
-      target: this.#reconciler.last?.compiled.target ?? null,
-      leases: this.#dhcp.leases,
-      probes: this.#prober.reports(),
-      conditions: this.#allConditions(),
-    };
-  }
-
-  #allConditions(): readonly Condition[] {
-    const clients = this.#dhcp.conditions(this.#reconciler.intent);
-    return [...this.#control.conditions, ...this.#reconciler.conditions, ...clients];
-  }
-
-  #readiness(conditions: readonly Condition[]): { ok: boolean; reasons: readonly string[] } {
-    if (!this.#reconciler.last) return { ok: false, reasons: ["the first round is not done"] };
-    // A workload that died without a DEL is the runtime's to clean up; the host serves all others.
-    const own = conditions.filter(({ object }) => !object.startsWith("Attachment/"));
-    const reasons = own.map(({ object, message }) => `${object}: ${message}`);
-    return { ok: reasons.length === 0, reasons };
-  }
 
   async #afterRound(): Promise<void> {
     await this.#masquerade.compare();

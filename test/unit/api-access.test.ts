@@ -4,7 +4,8 @@ import { chmodSync } from "node:fs";
 import { createRequire } from "node:module";
 import test from "ava";
 import { type HostAddon, nativeHost } from "../../daemon/kernel/native-host.ts";
-import { attachRequest, startTestApi, type TestApi } from "./api-fake.ts";
+import { startTestApi, type TestApi } from "./api-fake.ts";
+import { attachRequest } from "./api-samples.ts";
 
 const addon = createRequire(import.meta.url)("../../build/Release/portwright.node") as HostAddon;
 const kernel = nativeHost(addon);

@@ -7,7 +7,8 @@ import { decodeAttachRequest, encodeAttachment } from "../../daemon/api/protobuf
 import { attachmentView } from "../../daemon/api/views.ts";
 import type { PortDevice } from "../../daemon/model/attachment.ts";
 import { attachment, network } from "../peers/model-fixtures.ts";
-import { attachRequest, startTestApi } from "./api-fake.ts";
+import { startTestApi } from "./api-fake.ts";
+import { attachRequest } from "./api-samples.ts";
 
 const v1 = portwright.v1;
 const intent = { networks: new Map([["vlan100", network("vlan100", "oob", 100)]]) };

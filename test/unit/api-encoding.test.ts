@@ -3,7 +3,8 @@ import test from "ava";
 import fc from "fast-check";
 import { portwright } from "../../daemon/api/generated/portwright.pb.js";
 import { chooseMediaType } from "../../daemon/api/media-type.ts";
-import { attachment, attachRequest, startTestApi } from "./api-fake.ts";
+import { startTestApi } from "./api-fake.ts";
+import { attachment, attachRequest } from "./api-samples.ts";
 
 const v1 = portwright.v1;
 const PROTOBUF = "application/x-protobuf";

@@ -3,7 +3,8 @@ import { request as httpRequest } from "node:http";
 import test from "ava";
 import { errorTable, PortwrightError } from "../../daemon/errors.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
-import { attachRequest, startTestApi } from "./api-fake.ts";
+import { startTestApi } from "./api-fake.ts";
+import { attachRequest } from "./api-samples.ts";
 
 test("a field that is wrong is named", async (t) => {
   const { cni, backend, close } = await startTestApi();

@@ -7,7 +7,8 @@ import protobuf from "protobufjs/minimal.js";
 import type { PortwrightEvent } from "../../daemon/api/backend.ts";
 import { portwright } from "../../daemon/api/generated/portwright.pb.js";
 import { until } from "../support/until.ts";
-import { attachment, attachRequest, startTestApi } from "./api-fake.ts";
+import { startTestApi } from "./api-fake.ts";
+import { attachment, attachRequest } from "./api-samples.ts";
 
 const time = "2026-01-01T00:00:00.500Z";
 const events: readonly PortwrightEvent[] = [

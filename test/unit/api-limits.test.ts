@@ -1,7 +1,8 @@
 /** What one client may cost: size, connections, time, work in flight. */
 import { connect, type Socket } from "node:net";
 import test from "ava";
-import { attachRequest, startTestApi } from "./api-fake.ts";
+import { startTestApi } from "./api-fake.ts";
+import { attachRequest } from "./api-samples.ts";
 
 test("a body of 1 MiB is refused with a code, also when its length is not told", async (t) => {
   const { cni, backend, rejected, close } = await startTestApi();

@@ -7,7 +7,8 @@ import type { MetricSources } from "../../daemon/api/metrics/sources.ts";
 import type { PortCounters } from "../../daemon/datapath/datapath.ts";
 import { DROP_REASONS } from "../../daemon/datapath/drop-reasons.ts";
 import type { PortStatus, Status } from "../../daemon/model/status.ts";
-import { client, counters, port, startTestApi, status } from "./api-fake.ts";
+import { client, startTestApi } from "./api-fake.ts";
+import { counters, port, status } from "./api-samples.ts";
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;

@@ -1,6 +1,7 @@
 /** Which routes each of the four servers has, and that what they say is what the daemon said. */
 import test from "ava";
-import { attachRequest, HUGE, startTestApi, status } from "./api-fake.ts";
+import { startTestApi } from "./api-fake.ts";
+import { attachRequest, HUGE, status } from "./api-samples.ts";
 
 test("the attach socket makes, lists, shows and removes attachments", async (t) => {
   const { cni, backend, close } = await startTestApi();

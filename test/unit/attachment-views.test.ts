@@ -2,7 +2,7 @@
 import test from "ava";
 import { attachmentView, type PortView } from "../../daemon/api/views.ts";
 import { attachmentTable } from "../../daemon/client/attachment-views.ts";
-import { attachment, attachRequest } from "./api-fake.ts";
+import { attachment, attachRequest } from "./api-samples.ts";
 
 const made = attachment(attachRequest);
 const port: PortView = {
