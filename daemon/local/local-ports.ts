@@ -149,10 +149,8 @@ export class LocalPorts implements PortMaker {
       throw new PortwrightError("PORT_UNSUPPORTED", message);
     }
     if (!request.spoofCheck) return;
-    const entry = { ifindex, family: AF_BRIDGE, address: "", mac, state: NUD_NOARP, flags: NTF_MASTER };
-    const vlans = membership ? [...membership.allowed] : [];
-    await namespace.setNeighbour(entry);
-    await Promise.all(vlans.map((vlan) => namespace.setNeighbour({ ...entry, vlan })));
+    // Without a VLAN the kernel adds it to each one that the port has (br_fdb_add).
+    await namespace.setNeighbour({ ifindex, family: AF_BRIDGE, address: "", mac, state: NUD_NOARP, flags: NTF_MASTER });
   }
 
   async #vlansMissing(attachment: Attachment): Promise<readonly string[]> {
