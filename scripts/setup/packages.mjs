@@ -23,7 +23,10 @@ const RUN_GROUPS = [
 /** @type {readonly PackageGroup[]} */
 const TEST_GROUPS = [
   { why: "to test and to measure", names: ["iperf3", "tcpdump"] },
-  { why: "what the stock bridge plugin calls, which ours is measured against", names: ["iptables", "nftables"] },
+  {
+    why: "what the stock bridge plugin calls, which ours is measured against; nft reads our table",
+    names: ["iptables", "nftables"],
+  },
   { why: "libcni, which drives the CNI plugin in tests", names: ["golang-go", "golang-github-appc-cni-dev"] },
   // Installed systems have both, containers have not; systemd does not become the init (that is systemd-sysv).
   { why: "to check the units and to pass sockets to the daemon", names: ["systemd", "procps"] },

@@ -13,7 +13,7 @@ const MODULES = [
   ...["bonding", "8021q", "bridge", "br_netfilter", "veth", "dummy", "vxlan", "vrf", "tun", "macvlan", "ifb"],
   ...["virtio_net"],
   ...["cls_bpf", "sch_ingress", "sch_fq", "sch_netem", "openvswitch"],
-  ...["nf_tables", "nft_chain_nat", "nft_masq"],
+  ...["nf_tables", "nft_chain_nat", "nft_masq", "nft_meta_bridge"],
 ];
 
 /**

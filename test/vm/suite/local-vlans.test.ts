@@ -41,11 +41,18 @@ const withoutDefaultVlan: Difference = (theirs) => ({
   ),
 });
 
+/** The stock plugin adds nftables chains to every port; here the port is locked to its own static entries. */
+const locked: Difference = (theirs) => ({
+  ...withoutDefaultVlan(theirs),
+  ports: theirs.ports.map((port) => (port[0] === "port" ? [...port.slice(0, -1), false] : port)),
+});
+
 const SAME: Difference = (theirs) => theirs;
 
 const CASES: Readonly<Record<string, { readonly conf: object; readonly difference: Difference }>> = {
   access: { conf: { vlan: 100 }, difference: withoutDefaultVlan },
   "access, with the default VLAN": { conf: { vlan: 100, preserveDefaultVlan: true }, difference: SAME },
+  "access, source addresses checked": { conf: { vlan: 100, macspoofchk: true }, difference: locked },
   "a gateway in a VLAN": {
     conf: { vlan: 100, isGateway: true, ...staticIpam("10.7.0.9/24") },
     difference: withoutDefaultVlan,
