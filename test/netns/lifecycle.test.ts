@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "ava";
+import { until } from "../support/until.ts";
 import { OOB, staticIpam, TestHost } from "../support/test-host.ts";
 
 interface Remains {
@@ -27,6 +28,9 @@ async function remains(h: TestHost): Promise<Remains> {
   };
 }
 
+/** Threads that delete links, each with a socket that it opens at its first work: of those that go together one does it. */
+const REAPERS = 8;
+
 test.serial("200 attach and detach cycles leave no link, pin, record, descriptor or thread", async (t) => {
   t.timeout(120_000);
   const h = await TestHost.start(t, { intent: OOB() });
@@ -47,10 +51,13 @@ test.serial("200 attach and detach cycles leave no link, pin, record, descriptor
   await sleep(1000);
   const before = await remains(h);
   for (let i = 0; i < 50; i++) await Promise.all([0, 1, 2, 3].map(cycle));
+  // What ends behind an answer, such as a connection, ends a moment after it.
+  const most = before.descriptors + REAPERS;
+  await until(async () => (await remains(h)).descriptors <= most, 10_000).catch(() => {});
   await sleep(1000);
   const { descriptors, threads, ...objects } = await remains(h);
   t.deepEqual(objects, { links: before.links, pins: before.pins, records: before.records, deletes: before.deletes });
-  t.true(descriptors <= before.descriptors, `${before.descriptors} descriptors became ${descriptors}`);
+  t.true(descriptors <= most, `${before.descriptors} descriptors became ${descriptors}`);
   t.true(threads <= before.threads, `${before.threads} threads became ${threads}`);
 });
 
