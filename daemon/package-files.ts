@@ -29,6 +29,8 @@ export function cniPluginFile(): string {
 export function dhcpProgramDirectory(): string {
   return join(packageRoot(), "build/dhcp");
 }
+/** Node's options for the daemon, as in systemd/portwrightd.service; ARCHITECTURE.md says what for. */
+export const DAEMON_NODE_OPTIONS: readonly string[] = ["--disable-proto=delete", "--no-lazy-feedback-allocation"];
 export function daemonProgram(): string {
   return join(packageRoot(), "dist/portwrightd.mjs");
 }

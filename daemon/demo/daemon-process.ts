@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DatapathKind } from "../model/port.ts";
 import { getJson } from "../client/get-json.ts";
+import { DAEMON_NODE_OPTIONS } from "../package-files.ts";
 
 export interface DaemonPaths {
   /** dist/portwrightd.mjs */
@@ -16,9 +17,10 @@ export interface DaemonPaths {
   readonly datapath?: DatapathKind;
 }
 
-/** for node: the program and its options */
+/** for node: its options, the program and its options */
 export function daemonArguments(paths: DaemonPaths): string[] {
   return [
+    ...DAEMON_NODE_OPTIONS,
     paths.program,
     ...["--intent", paths.intent],
     ...["--netns", paths.netns],

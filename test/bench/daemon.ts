@@ -6,7 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import type { LabHost } from "../../daemon/demo/lab.ts";
-import { daemonProgram } from "../../daemon/package-files.ts";
+import { DAEMON_NODE_OPTIONS, daemonProgram } from "../../daemon/package-files.ts";
 import { CLUSTER_NETWORK, UPLINK } from "../support/test-host.ts";
 import type { Scope } from "./scope.ts";
 
@@ -52,6 +52,7 @@ export class BenchDaemon {
 
   static async spawn(scope: Scope, host: LabHost, directory: string): Promise<BenchDaemon> {
     const args = [
+      ...DAEMON_NODE_OPTIONS,
       daemonProgram(),
       ...["--netns", host.path, "--http", "127.0.0.1:0", "--intent", join(directory, "intent.yaml")],
       ...["--run-dir", join(directory, "run"), "--state-dir", join(directory, "state")],

@@ -15,6 +15,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import { passedSockets } from "../../daemon/api/activation.ts";
+import { DAEMON_NODE_OPTIONS } from "../../daemon/package-files.ts";
 import { parseSettings } from "../../daemon/settings.ts";
 import { needs } from "../support/needs.ts";
 
@@ -72,6 +73,11 @@ test("every socket is passed under a name that the daemon knows, to where its cl
     sockets.map((name) => values(name, "Service")),
     sockets.map(() => ["portwrightd.service"]),
   );
+});
+
+test("the service runs the daemon with the options of Node that the tests run it with", (t) => {
+  const [command = ""] = values("portwrightd.service", "ExecStart");
+  t.deepEqual(command.split(" ").slice(1, -1), [...DAEMON_NODE_OPTIONS]);
 });
 
 test("the service's directories are those of the daemon's defaults", (t) => {
