@@ -93,14 +93,17 @@ export class Attachments {
     const undo: Undo = [];
     const netns = reachesWorkload(spec.port) ? spec.netns : null;
     const workload = netns && new WorkloadSide(kernel, netns);
+    // An IPAM plugin takes longer to start than the port to be made, so it goes first. An address outlives this process:
+    // the record goes before.
+    const isEarly = source !== null && !source.needsPort;
+    if (isEarly) records.putPending(draft);
+    const early = isEarly ? obtain(source, undo) : null;
     const making = portMaker.make({ id, ...spec, ...spec.port, workload });
     let announced = Promise.resolve(); // on its way when the answer goes: nobody waits for it
     try {
       // While the kernel makes the link. One that has no record yet when the daemon dies has our group or alias, and no
       // workload: the next round removes it.
-      records.putPending(draft);
-      // An IPAM plugin takes longer to start than the port to be made.
-      const early = source === null || source.needsPort ? null : obtain(source, undo);
+      if (!isEarly) records.putPending(draft);
       if (source !== null) void workload?.enter();
       const port = await making;
       reached = withPort(draft, port);
