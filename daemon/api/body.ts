@@ -7,14 +7,22 @@ import { PortwrightError } from "../errors.ts";
 
 const MAX_DISCARDED = 8 * 1024 * 1024;
 
-export async function readBody(stream: Readable, limit: number): Promise<Buffer> {
+/** By events: an iterator over the stream takes longer to be made than most bodies to be read. */
+export function readBody(stream: Readable, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size <= limit) chunks.push(chunk);
-    else if (size > MAX_DISCARDED) break; // leaving the loop destroys the stream, and with it the connection
-  }
-  if (size > limit) throw new PortwrightError("REQUEST_TOO_LARGE", `the body is larger than ${limit} bytes`);
-  return Buffer.concat(chunks, size);
+  const tooLarge = (): Error => new PortwrightError("REQUEST_TOO_LARGE", `the body is larger than ${limit} bytes`);
+  return new Promise((resolve, reject) => {
+    stream.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) chunks.push(chunk);
+      else if (size > MAX_DISCARDED) {
+        reject(tooLarge());
+        stream.destroy(); // and with it the connection
+      }
+    });
+    stream.once("end", () => (size > limit ? reject(tooLarge()) : resolve(Buffer.concat(chunks, size))));
+    stream.once("error", reject);
+    stream.once("close", () => reject(new Error("the connection ended before the body did")));
+  });
 }

@@ -2,7 +2,7 @@
  * What the daemon answers for, kept on disk: one file an attachment, read once at start. "pending" means being made or
  * unmade, and is undone when found at start.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { PortwrightError } from "../errors.ts";
 import { type Attachment, NO_FEATURES } from "../model/attachment.ts";
 import { VlanSet } from "../model/vlan-set.ts";
@@ -73,7 +73,7 @@ function decodeVlans(attachment: JsonObject): Attachment["vlans"] {
 }
 
 function checksum(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return hash("sha256", text);
 }
 
 function corrupt(why: string): PortwrightError {
@@ -82,7 +82,7 @@ function corrupt(why: string): PortwrightError {
 
 /** Identifiers may hold characters and lengths that files may not. */
 export function recordFileName(id: string): string {
-  return `${createHash("sha256").update(id).digest("hex").slice(0, 40)}.json`;
+  return `${hash("sha256", id).slice(0, 40)}.json`;
 }
 
 const FLUSH_AFTER_MS = 1000;

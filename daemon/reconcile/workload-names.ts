@@ -1,5 +1,5 @@
 /** Names that a workload's port gets by itself: a function of its id, so that a crash between two steps finds them again. Pure. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { PortDevice } from "../model/attachment.ts";
 import { formatMac } from "../model/mac.ts";
 
@@ -7,9 +7,8 @@ const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 /** `pw` and 13 characters of a hash: 15, the most that IFNAMSIZ allows; 65 bits, so two never meet. */
 export function hostInterfaceName(attachmentId: string): string {
-  const hash = createHash("sha256").update(attachmentId).digest();
   let name = "pw";
-  for (const octet of hash.subarray(0, 13)) name += BASE32[octet & 31];
+  for (const octet of hash("sha256", attachmentId, "buffer").subarray(0, 13)) name += BASE32[octet & 31];
   return name;
 }
 
@@ -26,7 +25,7 @@ export function innerEndName(attachmentId: string): string {
 
 /** A unicast, locally administered MAC (IEEE 802-2014, 8.4). */
 export function workloadMac(attachmentId: string): string {
-  const hash = createHash("sha256").update(`mac ${attachmentId}`).digest();
-  hash[0] = (hash.readUInt8(0) & 0xfc) | 0x02;
-  return formatMac(hash);
+  const octets = hash("sha256", `mac ${attachmentId}`, "buffer");
+  octets[0] = (octets.readUInt8(0) & 0xfc) | 0x02;
+  return formatMac(octets);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,6 +73,19 @@ static bool send_all(int fd, const char* data, size_t len, int64_t until) {
     }
   }
   return true;
+}
+
+// In one piece if there is room, so that who reads it is woken once.
+static bool send_both(int fd, const char* head, size_t head_len, const char* body, size_t body_len, int64_t until) {
+  struct iovec parts[] = {{(void*)head, head_len}, {(void*)body, body_len}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+  if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
+  size_t sent = n < 0 ? 0 : (size_t)n;
+  size_t of_head = sent < head_len ? sent : head_len;
+  size_t of_body = sent - of_head;
+  return send_all(fd, head + of_head, head_len - of_head, until) &&
+         send_all(fd, body + of_body, body_len - of_body, until);
 }
 
 static const char* find(const char* in, size_t len, const char* what) {
@@ -166,7 +180,7 @@ enum outcome ask_daemon(const char* path, const struct buffer* body, int64_t con
                           "Content-Length: %zu\r\nConnection: close\r\n\r\n",
                           body->len);
   // A server that refuses a long body answers and closes while we still send: its answer counts, not our EPIPE.
-  if (send_all(fd, head, (size_t)head_len, until)) send_all(fd, body->data, body->len, until);
+  send_both(fd, head, (size_t)head_len, body->data, body->len, until);
   const char* why = read_answer(fd, until, room, answer);
   close(fd);
   if (why == NULL) return ANSWERED;
