@@ -8,7 +8,9 @@ import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Kernel, Link, LinkRef, NetnsHandle } from "../kernel/kernel.ts";
 import type { Attachment } from "../model/attachment.ts";
 import type { Intent } from "../model/resources.ts";
-import { Attachments, type AttachLog, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
+import { type Addressing, ipamAddressing } from "./addressing.ts";
+import type { AttachLog } from "./attach-log.ts";
+import { Attachments, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import { parseAttachRequest } from "./attach-request.ts";
 import { errorReply, toPortwrightError, versionForError } from "./cni-error.ts";
 import type { CniReply, CniRequest } from "./cni-request.ts";
@@ -191,7 +193,7 @@ export class AttachService {
     if (previous === undefined) return;
     const { id, state } = previous.attachment;
     if (state === "ready") throw new PortwrightError("ATTACHMENT_EXISTS", `${id} is attached already`);
-    if (!(await this.#attachments.unmake(previous, this.#releaseOf(previous))).released)
+    if (!(await this.#attachments.unmake(previous, this.#addressingOf(previous))).released)
       throw new PortwrightError("BUSY", `the addresses that ${id} had before are not given back yet`);
   }
 
@@ -212,7 +214,7 @@ export class AttachService {
       const record = records.get(id);
       if (record === undefined || !wanted(record)) return null;
       const current = withCall(record, call);
-      await this.#attachments.unmake(current, this.#releaseOf(current, call?.stderr));
+      await this.#attachments.unmake(current, this.#addressingOf(current, call?.stderr));
       return record.attachment;
     });
     if (gone === null) return "none";
@@ -239,12 +241,12 @@ export class AttachService {
   }
 
   /** null: there is no IPAM to tell */
-  #releaseOf({ attachment, cni }: AttachmentRecord, stderr?: (text: string) => void): (() => Promise<void>) | null {
+  #addressingOf({ attachment, cni }: AttachmentRecord, stderr?: (text: string) => void): Addressing | null {
     const { origin, id } = attachment;
     if (origin.kind !== "cni" || origin.ipamType === "" || cni === null) return null;
     const note =
       stderr ?? ((text: string) => this.#options.log.debug({ attachment: id, text }, "IPAM wrote to stderr"));
-    return () => this.#ipam.del(ipamCall(origin.ipamType, cni, note));
+    return ipamAddressing(this.#ipam, ipamCall(origin.ipamType, cni, note));
   }
 
   /** Undoes what is pending, or of an earlier epoch, and does the queued deletions. Never rejects. */
@@ -258,7 +260,7 @@ export class AttachService {
         try {
           await this.#locks.run(containerOf(id), async () => {
             const record = records.get(id); // it may have become ready, or have gone, while we waited
-            if (isDue(record)) await this.#attachments.unmake(record, this.#releaseOf(record));
+            if (isDue(record)) await this.#attachments.unmake(record, this.#addressingOf(record));
           });
         } catch (error) {
           log.error({ attachment: id, error }, "an unfinished attachment cannot be undone; will try again");

@@ -7,6 +7,8 @@ import { allEnded } from "../async/all-ended.ts";
 import type { Kernel, Namespace, NetnsHandle } from "../kernel/kernel.ts";
 import { type Attachment, reachesWorkload } from "../model/attachment.ts";
 import { hostInterfaceOf } from "../reconcile/workload-names.ts";
+import type { Addressing } from "./addressing.ts";
+import type { AttachLog } from "./attach-log.ts";
 import {
   announceContainer,
   attachmentIps,
@@ -22,21 +24,6 @@ import type { AttachmentRecord, CniCall, Records } from "./records.ts";
 import { refusable } from "./refused-addressing.ts";
 import type { CniResult } from "./result.ts";
 import { WorkloadSide } from "./workload-side.ts";
-
-export interface AttachLog {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** Where addresses come from. `release` is harmless if nothing was obtained. */
-export interface Addressing {
-  /** they cannot be had before the interface is there (DHCP); else they are obtained while it is made */
-  readonly needsPort: boolean;
-  obtain(): Promise<Addressed>;
-  release(): Promise<void>;
-}
 
 export interface AttachSpec {
   readonly containerId: string;
@@ -99,6 +86,7 @@ export class Attachments {
     if (isEarly) records.putPending(draft);
     const early = isEarly ? obtain(source, undo) : null;
     const making = portMaker.make({ id, ...spec, ...spec.port, workload });
+    undo.push(() => unmakeWhenMade(portMaker, draft, making));
     let announced = Promise.resolve(); // on its way when the answer goes: nobody waits for it
     try {
       // While the kernel makes the link. One that has no record yet when the daemon dies has our group or alias, and no
@@ -130,7 +118,7 @@ export class Attachments {
       portMaker.made(attachment);
       return { attachment, port, addressing, gateway };
     } catch (error) {
-      await this.#rollBack(reached, [...undo, () => unmakeWhenMade(portMaker, draft, making)]);
+      await this.#rollBack(reached, undo);
       throw error;
     } finally {
       void announced.then(() => workload?.leave());
@@ -143,25 +131,30 @@ export class Attachments {
    */
   async unmake(
     record: AttachmentRecord,
-    release: (() => Promise<void>) | null,
+    addressing: Pick<Addressing, "needsPort" | "release"> | null,
   ): Promise<{ readonly released: boolean }> {
-    const { portMaker, records, log, epoch } = this.#options;
+    const { portMaker, records, masquerade, epoch } = this.#options;
     const { attachment } = record;
     records.markPending(record);
+    const isEarly = addressing?.needsPort ?? false;
+    const early = isEarly && (await this.#release(attachment.id, addressing));
     // Of an earlier epoch nothing is left in the kernel, and its index may be a stranger's by now.
     if (record.epoch === epoch) await portMaker.unmake(attachment);
-    await this.#options.masquerade.remove(attachment.id);
+    await masquerade.remove(attachment.id);
+    const released = isEarly ? early : await this.#release(attachment.id, addressing);
+    if (released) records.remove(attachment.id);
+    return { released };
+  }
+
+  /** The interface goes whatever IPAM says: nothing of ours waits for a plugin. */
+  async #release(id: string, addressing: Pick<Addressing, "release"> | null): Promise<boolean> {
     try {
-      await release?.();
+      await addressing?.release();
+      return true;
     } catch (error) {
-      log.warn(
-        { attachment: attachment.id, error },
-        "the interface is gone, but IPAM keeps its address; will try again",
-      );
-      return { released: false };
+      this.#options.log.warn({ attachment: id, error }, "IPAM keeps the interface's addresses; will try again");
+      return false;
     }
-    records.remove(attachment.id);
-    return { released: true };
   }
 
   /** Differences between the attachment, the kernel and `prevResult`, each a sentence. */

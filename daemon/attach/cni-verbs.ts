@@ -3,7 +3,8 @@ import { PortwrightError } from "../errors.ts";
 import type { NetnsHandle } from "../kernel/kernel.ts";
 import { reachesWorkload } from "../model/attachment.ts";
 import { DEFAULT_VLAN, type PortVlans } from "../model/port.ts";
-import { type Addressing, type AttachSpec, attachmentId, type Made } from "./attachments.ts";
+import { type Addressing, ipamAddressing } from "./addressing.ts";
+import { type AttachSpec, attachmentId, type Made } from "./attachments.ts";
 import { chainedResult } from "./chain.ts";
 import type { CniRequest } from "./cni-request.ts";
 import type { JsonObject } from "../safe-json.ts";
@@ -31,9 +32,6 @@ export interface DeleteCall extends CniCall {
   readonly ipamType: string;
   readonly stderr: (text: string) => void;
 }
-
-/** IPAM plugins that are known to do without the interface: others may want to speak through it, as dhcp does. */
-const PORTLESS: ReadonlySet<string> = new Set(["host-local", "static", "whereabouts"]);
 
 export class CniVerbs {
   readonly #host: CniHost;
@@ -144,12 +142,7 @@ export class CniVerbs {
   }
 
   #addressing(type: string, request: CniCall, stderr: (text: string) => void): Addressing {
-    const call = ipamCall(type, request, stderr);
-    return {
-      needsPort: !PORTLESS.has(type),
-      obtain: () => this.#host.ipam.add(call),
-      release: () => this.#host.ipam.del(call),
-    };
+    return ipamAddressing(this.#host.ipam, ipamCall(type, request, stderr));
   }
 }
 

@@ -1,6 +1,7 @@
 /** Which bridge a configuration means: that of a cluster network by its name, or one that is not managed. Pure. */
 import { PortwrightError } from "../errors.ts";
-import { DEFAULT_LOCAL_BRIDGE, type LocalBridge } from "../model/local-bridge.ts";
+import type { LocalBridge } from "../model/attachment.ts";
+import { DEFAULT_LOCAL_BRIDGE } from "../model/local-bridge.ts";
 import { interfaceNameFault } from "../model/names.ts";
 import { bridgeName } from "../model/resources.ts";
 import type { Fields } from "./decode.ts";

@@ -6,7 +6,7 @@ import { messageOf } from "../thrown.ts";
 import type { CniRequest } from "./cni-request.ts";
 import { type Collected, type Garbage, type ValidAttachment, validIds } from "./collector.ts";
 import { Fields } from "./decode.ts";
-import type { AttachLog } from "./attachments.ts";
+import type { AttachLog } from "./attach-log.ts";
 import { askAddresses } from "./ipam-verbs.ts";
 import type { Addresses, IpamCall } from "./ipam.ts";
 import { networkOf, parseNetConf } from "./netconf.ts";

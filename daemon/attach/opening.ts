@@ -5,7 +5,7 @@
 import { PortwrightError } from "../errors.ts";
 import type { Attachment } from "../model/attachment.ts";
 import { announcement, reverseRequest, tagged } from "./announce.ts";
-import type { AttachLog } from "./attachments.ts";
+import type { AttachLog } from "./attach-log.ts";
 import type { PortMaker } from "./port-maker.ts";
 import type { Records } from "./records.ts";
 

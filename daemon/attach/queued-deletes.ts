@@ -1,7 +1,7 @@
 /** Does the deletions that the plugin left in the queue while there was no daemon to ask. */
 import { Limiter } from "../async/limiter.ts";
 import { PortwrightError } from "../errors.ts";
-import type { AttachLog } from "./attachments.ts";
+import type { AttachLog } from "./attach-log.ts";
 import type { CniReply, CniRequest } from "./cni-request.ts";
 import type { DeleteQueue } from "./delete-queue.ts";
 

@@ -3,7 +3,8 @@
  * section 4). If it refuses that, too, as with a configuration that it cannot read, nothing can be owed to it: a record
  * that waited for it would wait for ever, and keep the container's interface from being attached.
  */
-import type { Addressing, AttachLog } from "./attachments.ts";
+import type { Addressing } from "./addressing.ts";
+import type { AttachLog } from "./attach-log.ts";
 import { IpamError } from "./ipam.ts";
 
 export function refusable(source: Addressing, log: AttachLog): Addressing {

@@ -8,16 +8,9 @@ import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Link } from "../kernel/kernel.ts";
 import { addressText, isSameAddress } from "../model/addresses.ts";
-import type { Attachment, Workload } from "../model/attachment.ts";
+import type { Attachment, LocalBridge, Workload } from "../model/attachment.ts";
 import { families } from "../model/gateways.ts";
-import {
-  type LocalBridge,
-  localAlias,
-  localGatewayName,
-  localMembership,
-  localSettings,
-  localVlan,
-} from "../model/local-bridge.ts";
+import { localAlias, localGatewayName, localMembership, localSettings, localVlan } from "../model/local-bridge.ts";
 import type { Membership } from "../model/port.ts";
 import { VlanSet } from "../model/vlan-set.ts";
 import { forward, working } from "../reconcile/host-links.ts";

@@ -1,5 +1,4 @@
 /** An attachment: one workload interface that the daemon made and answers for. Stored durably by `daemon/attach`. */
-import type { LocalBridge } from "./local-bridge.ts";
 import type { PortVlans } from "./port.ts";
 
 export interface AttachmentIp {
@@ -30,6 +29,12 @@ export interface TapOptions {
   /** who may open it besides root; null: nobody */
   readonly owner: number | null;
   readonly group: number | null;
+}
+
+/** A bridge that belongs to no cluster network; see local-bridge.ts. */
+export interface LocalBridge {
+  readonly name: string;
+  readonly promiscuous: boolean;
 }
 
 /** What can be asked of a workload's port beyond its VLANs. */

@@ -9,11 +9,6 @@ import { membership, type Membership } from "./port.ts";
 /** As the stock bridge plugin has it. */
 export const DEFAULT_LOCAL_BRIDGE = "cni0";
 
-export interface LocalBridge {
-  readonly name: string;
-  readonly promiscuous: boolean;
-}
-
 /** Not the prefix by which a round knows links of ours: it would remove them. */
 const ALIAS_PREFIX = "portwright-local ";
 

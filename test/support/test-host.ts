@@ -50,7 +50,7 @@ export interface CniAddResult {
     readonly sandbox?: string;
     readonly mtu?: number;
   }[];
-  readonly ips?: readonly { readonly address: string; readonly interface?: number }[];
+  readonly ips?: readonly { readonly address: string; readonly gateway?: string; readonly interface?: number }[];
 }
 
 export const CLUSTER_NETWORK = (name: string): string => `

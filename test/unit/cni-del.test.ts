@@ -88,3 +88,30 @@ test("DEL goes on when the disk is full", async (t) => {
   t.is((await cni(service, { command: "DEL", conf: ipamConf })).exitCode, 0);
   nothingLeft(t, fake, service);
 });
+
+for (const [type, order] of [
+  ["host-local", ["unmake", "ipam-del"]],
+  ["dhcp", ["ipam-del", "unmake"]],
+] as const) {
+  test(`${type} gives addresses back ${order[0] === "unmake" ? "when nothing can use them" : "through the interface"}`, async (t) => {
+    const fake = host(t);
+    const service = await fake.started();
+    const conf = { ...ipamConf, ipam: { type } };
+    const steps: string[] = [];
+    fake.onStep = (step) => {
+      if (step === "unmake" || step === "ipam-del") steps.push(step);
+      if (step === "route" && steps.length === 0) throw kernelError("EINVAL", 22, "default");
+    };
+    t.not((await cni(service, { command: "ADD", conf })).exitCode, 0);
+    t.deepEqual(steps.splice(0), order);
+    fake.onStep = (step) => {
+      if (step === "unmake" || step === "ipam-del") steps.push(step);
+      if (step === "ipam-del") throw new IpamError(11, "not now", "");
+    };
+    t.is((await cni(service, { command: "ADD", conf })).exitCode, 0);
+    t.is((await cni(service, { command: "DEL", conf })).exitCode, 0);
+    t.deepEqual(steps, order);
+    t.is(fake.ports.size, 0, "the interface goes all the same");
+    t.is(service.list()[0]?.state, "pending", "and is asked for again");
+  });
+}
