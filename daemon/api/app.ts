@@ -8,8 +8,10 @@ import { PortwrightError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { parseJson } from "../safe-json.ts";
 import { readBody } from "./body.ts";
+import { Connections } from "./connections.ts";
 import { sendError, toPortwrightError } from "./http-errors.ts";
 import type { Limits } from "./limits.ts";
+import type { PluginCalls } from "./plugin-calls.ts";
 import { PROTOBUF } from "./protobuf.ts";
 import type { RejectReason } from "./reject.ts";
 import { rejectReason } from "./reject.ts";
@@ -31,6 +33,8 @@ export interface AppOptions {
   readonly onRejected: (reason: RejectReason) => void;
   /** throws to refuse a request before its body is read */
   readonly admit?: (request: FastifyRequest) => void;
+  /** answers what it knows before the HTTP server sees it */
+  readonly pluginCalls?: PluginCalls;
 }
 
 export async function createApp(options: AppOptions) {
@@ -48,7 +52,8 @@ export async function createApp(options: AppOptions) {
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, options),
     frameworkErrors: (error, request, reply) => void fail(error, request, reply),
   }).withTypeProvider<JsonSchemaToTsProvider>();
-  const overLimit = limitConnections(app.server, limits.connections);
+  options.pluginCalls?.attach(app.server, (socket) => !closing.has(app) && !connections.isOver(socket));
+  const connections = new Connections(app.server, limits.connections);
 
   function fail(error: unknown, request: FastifyRequest, reply: Parameters<typeof sendError>[1]) {
     const known = toPortwrightError(error);
@@ -70,7 +75,7 @@ export async function createApp(options: AppOptions) {
       reply.header("connection", "close");
       throw new PortwrightError("BUSY", "the daemon is stopping");
     }
-    if (overLimit.has(request.raw.socket)) {
+    if (connections.isOver(request.raw.socket)) {
       reply.header("connection", "close");
       await readBody(request.raw, 0).catch(() => {}); // else the answer may be lost when the connection closes
       throw new PortwrightError("BUSY", `more than ${limits.connections} connections are open`);
@@ -98,10 +103,10 @@ export async function createApp(options: AppOptions) {
   await app.register(swagger, {
     openapi: { openapi: "3.1.0", info: { title: options.title, version: options.version } },
   });
-  return app;
+  return { app, connections };
 }
 
-export type App = Awaited<ReturnType<typeof createApp>>;
+export type App = Awaited<ReturnType<typeof createApp>>["app"];
 
 const closing = new WeakSet<object>();
 
@@ -109,28 +114,16 @@ const closing = new WeakSet<object>();
  * Takes no more connections, lets requests in flight end, then cuts what is left. Streams must have been told to end.
  * Node removes the socket's file when a server that bound it closes.
  */
-export async function closeApp(app: App, grace: number): Promise<void> {
+export async function closeApp(app: App, connections: Connections, grace: number): Promise<void> {
   closing.add(app);
   if (app.server.listening) {
     const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
     app.server.closeIdleConnections();
-    const timer = setTimeout(() => app.server.closeAllConnections(), grace);
+    const timer = setTimeout(() => connections.cut(), grace);
     await closed;
     clearTimeout(timer);
   }
   await app.close();
-}
-
-/** Connections above the limit: they are answered, once, so that the client learns why. */
-function limitConnections(server: App["server"], limit: number): WeakSet<Socket> {
-  const over = new WeakSet<Socket>();
-  let open = 0;
-  server.maxConnections = 2 * limit;
-  server.on("connection", (socket: Socket) => {
-    if (++open > limit) over.add(socket);
-    socket.once("close", () => open--);
-  });
-  return over;
 }
 
 /** What never became a request: bad HTTP, headers too large or too slow. Node's socket is all there is to answer on. */

@@ -9,13 +9,12 @@ export class Gate {
     this.#limit = limit;
   }
 
-  get inFlight(): number {
-    return this.#inFlight;
+  get isFull(): boolean {
+    return this.#inFlight >= this.#limit;
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#inFlight >= this.#limit)
-      throw new PortwrightError("BUSY", `${this.#limit} attach requests are in flight`);
+    if (this.isFull) throw new PortwrightError("BUSY", `${this.#limit} attach requests are in flight`);
     this.#inFlight++;
     try {
       return await work();

@@ -7,13 +7,15 @@ import { PortwrightError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { PeerGuard, type PeerKernel } from "./access.ts";
 import { passedSockets } from "./activation.ts";
-import { type App, closeApp, createApp } from "./app.ts";
+import { type App, type AppOptions, closeApp, createApp } from "./app.ts";
 import type { Backend } from "./backend.ts";
+import type { Connections } from "./connections.ts";
 import { EventStreams } from "./event-stream.ts";
 import { Gate } from "./gate.ts";
 import { adminLimits, attachLimits, type Limits, readLimits } from "./limits.ts";
 import { listenOnDescriptor, listenOnPath, listenOnPort } from "./listen.ts";
 import { isLoopbackHost, loopbackAddress } from "./loopback.ts";
+import { PluginCalls } from "./plugin-calls.ts";
 import type { RejectReason } from "./reject.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { attachmentListRoute, attachRoutes } from "./routes/attachments.ts";
@@ -67,7 +69,13 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const [attach, read, admin, web] = surfaces;
   const close = async () => {
     for (const surface of surfaces) surface.streams.close();
-    await Promise.all(surfaces.map((surface) => closeApp(surface.app, surface.limits.grace)));
+    await Promise.all(
+      surfaces.map(async ({ app, connections, pluginCalls, limits }) => {
+        const closed = closeApp(app, connections, limits.grace);
+        pluginCalls?.closeIdle();
+        await closed;
+      }),
+    );
   };
   try {
     await Promise.all(surfaces.map((surface) => surface.app.ready()));
@@ -88,13 +96,18 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 
 interface Surface {
   readonly app: App;
+  readonly connections: Connections;
+  readonly pluginCalls?: PluginCalls;
   readonly streams: EventStreams;
   readonly limits: Limits;
 }
 
+function peerGuard({ kernel, allowedUids = [0] }: ApiOptions): PeerGuard {
+  return new PeerGuard(kernel, allowedUids);
+}
+
 /** By the peer's credentials: the socket's mode alone would be lost with a careless chmod. */
-function admission(options: ApiOptions, name: string): Admit {
-  const guard = new PeerGuard(options.kernel, options.allowedUids ?? [0]);
+function admission(options: ApiOptions, guard: PeerGuard, name: string): Admit {
   return (request) => {
     const { allowed, who } = guard.check(request.raw.socket);
     if (allowed) return;
@@ -104,24 +117,34 @@ function admission(options: ApiOptions, name: string): Admit {
 }
 
 async function adminSurface(options: ApiOptions): Promise<Surface> {
-  const admit = admission(options, "admin");
-  const surface = await createSurface(options, adminLimits, "Portwright admin API", admit);
+  const admit = admission(options, peerGuard(options), "admin");
+  const surface = await createSurface(options, adminLimits, "Portwright admin API", { admit });
   adminRoutes(surface.app, options.backend);
   openApiRoute(surface.app);
   return surface;
 }
 
 async function attachSurface(options: ApiOptions): Promise<Surface> {
-  const admit = admission(options, "attach");
-  const surface = await createSurface(options, attachLimits, "Portwright attach API", admit);
-  const { app, streams, limits } = surface;
+  const { backend, log } = options;
+  const limits = { ...attachLimits, ...options.limits };
   const gate = new Gate(limits.work);
-  cniRoute(app, options.backend, gate);
+  const guard = peerGuard(options);
+  const pluginCalls = new PluginCalls({
+    answer: (request) => backend.cni(request),
+    gate,
+    mayCall: (socket) => guard.check(socket).allowed,
+    limits,
+    log,
+  });
+  const admit = admission(options, guard, "attach");
+  const surface = await createSurface(options, attachLimits, "Portwright attach API", { admit, pluginCalls });
+  const { app, streams } = surface;
+  cniRoute(app, backend, gate);
   attachRoutes(app, options.backend, gate);
   attachmentListRoute(app, () => options.backend.attachments());
   eventsRoute(app, streams);
   openApiRoute(app);
-  return surface;
+  return { ...surface, pluginCalls };
 }
 
 async function readSurface(options: ApiOptions): Promise<Surface> {
@@ -137,9 +160,11 @@ async function readSurface(options: ApiOptions): Promise<Surface> {
 }
 
 async function httpSurface(options: ApiOptions): Promise<Surface> {
-  const surface = await createSurface(options, readLimits, "Portwright debug endpoint", (request) => {
-    if (isLoopbackHost(request.headers.host)) return;
-    throw new PortwrightError("HOST_REFUSED", "the Host header names another host than this one");
+  const surface = await createSurface(options, readLimits, "Portwright debug endpoint", {
+    admit: (request) => {
+      if (isLoopbackHost(request.headers.host)) return;
+      throw new PortwrightError("HOST_REFUSED", "the Host header names another host than this one");
+    },
   });
   const { app } = surface;
   metricsRoute(app, options.backend);
@@ -149,14 +174,19 @@ async function httpSurface(options: ApiOptions): Promise<Surface> {
   return surface;
 }
 
-type Admit = NonNullable<Parameters<typeof createApp>[0]["admit"]>;
+type Admit = NonNullable<AppOptions["admit"]>;
 
-async function createSurface(options: ApiOptions, defaults: Limits, title: string, admit?: Admit): Promise<Surface> {
+async function createSurface(
+  options: ApiOptions,
+  defaults: Limits,
+  title: string,
+  door: Pick<AppOptions, "admit" | "pluginCalls"> = {},
+): Promise<Surface> {
   const { log, onRejected = () => {} } = options;
   const limits = { ...defaults, ...options.limits };
   const version = options.version ?? "1";
-  const app = await createApp({ title, version, limits, log, onRejected, ...(admit && { admit }) });
-  return { app, limits, streams: new EventStreams(options.backend, { limits, log, onRejected }) };
+  const { app, connections } = await createApp({ title, version, limits, log, onRejected, ...door });
+  return { app, connections, limits, streams: new EventStreams(options.backend, { limits, log, onRejected }) };
 }
 
 /** What systemd bound is held to loopback as well. */

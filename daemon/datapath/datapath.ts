@@ -81,8 +81,8 @@ export interface Datapath {
    */
   settle(atMost: number): Promise<number>;
   /**
-   * Forgets the port, its addresses and its counters; harmless if it or its link is gone. `datapath`: only if it is a
-   * port there.
+   * Forgets the port and its counters, and in a moment its addresses; harmless if it or its link is gone. `datapath`:
+   * only if it is a port there.
    */
   removePort(ifindex: number, datapath?: DatapathKind): Promise<void>;
   /** Forgets what other ports of its switch have learned of an address that is at this port from now on. */

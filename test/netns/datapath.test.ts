@@ -227,7 +227,7 @@ test("addresses in VLANs that a port leaves, and in a switch that it leaves, are
   }
 });
 
-test("addresses of a removed port are forgotten at once, and destroy leaves no pin", async (t) => {
+test("addresses of a removed port are forgotten before another has its id, and destroy leaves no pin", async (t) => {
   const b = await bench(t, 2);
   const datapath = await b.open();
   const [a = 0, other = 0] = b.ifindexes;
@@ -239,8 +239,15 @@ test("addresses of a removed port are forgotten at once, and destroy leaves no p
   await sender.send(frame({ dst: BROADCAST, src: station(7) }));
   const known = async (): Promise<boolean> => (await datapath.fdb()).some(({ mac }) => mac === station(7));
   await until(known);
+  const { portId } = await datapath.setPort(a, port([], [100]));
   await datapath.removePort(a);
-  t.false(await known());
+  const now = await datapath.setPort(a, port([], [100]));
+  t.true(
+    (await datapath.fdb()).every(({ ifindex }) => ifindex !== a),
+    "nothing was learned at it",
+  );
+  t.not(now.portId, portId);
+  await until(async () => !(await known()));
   await datapath.destroy();
   // The kernel itself puts maps.debug and progs.debug into every bpffs.
   const left = (await readdir(b.pinRoot)).filter((name) => !name.endsWith(".debug"));

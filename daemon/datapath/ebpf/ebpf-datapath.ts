@@ -47,8 +47,8 @@ export class EbpfDatapath implements Datapath {
   /** ports whose program may not hang in its best form yet */
   readonly #unsettled: Set<number>;
   readonly #locks = new KeyedLock<number>();
-  /** sweeps of what was learned at ports that are gone */
-  readonly #forgetGone = new SharedRuns(() => this.#sweepGone());
+  readonly #sweeps = new SharedRuns(() => this.#sweepGone());
+  #sweepTimer: NodeJS.Timeout | undefined;
   readonly #listeners: ((events: readonly DatapathEvent[]) => void)[] = [];
   #ring: { close(): Promise<void> } | null = null;
 
@@ -209,12 +209,20 @@ export class EbpfDatapath implements Datapath {
       this.#maps.forgetLink(ifindex),
       this.#maps.erasePort(portId),
       this.#maps.writeFloods(this.#floodsOf(removed.domains)),
-      this.#forgetGone.run(),
       this.#hook.detach(ifindex),
     ]);
+    this.#sweepTimer ??= setTimeout(() => void this.#forgetGone(), SWEEP_AFTER_MS);
   }
 
-  /** Of all that were erased so far: a walk through the FDB takes a millisecond, however many ports it is for. */
+  /**
+   * What was learned at all ports that were erased so far. Frames for it end at the port that is no more, as they did
+   * while it went; nobody waits for a walk through the FDB, which takes a millisecond however many ports it is for.
+   */
+  async #forgetGone(): Promise<void> {
+    this.#sweepTimer = undefined;
+    await this.#sweeps.run().catch(() => undefined); // the ids rest until the next one
+  }
+
   async #sweepGone(): Promise<void> {
     const gone = [...this.#table.resting];
     await this.#maps.sweepFdb({ gone: true, statics: true });
@@ -290,6 +298,8 @@ export class EbpfDatapath implements Datapath {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#sweepTimer);
+    if (this.#table.resting.size > 0) await this.#forgetGone();
     await this.#ring?.close();
     this.#ring = null;
     this.#object.close();
@@ -303,11 +313,15 @@ export class EbpfDatapath implements Datapath {
   }
 
   /**
-   * Makes the maps agree with each other after a stop in the middle of a change: flood lists follow from the ports,
+   * Makes the maps agree with each other after a stop in the middle of a change: flood lists and addresses follow from the ports,
    * pins of deleted links go, and programs of an older object file are replaced where they hang.
    */
   async #mend(found: readonly PortEntry[]): Promise<void> {
-    const [floods, hooked] = await Promise.all([this.#maps.readFloods(), this.#hook.attached()]);
+    const [floods, hooked] = await Promise.all([
+      this.#maps.readFloods(),
+      this.#hook.attached(),
+      this.#maps.sweepFdb({ gone: true, statics: true }), // of ports whose ids may be given out again
+    ]);
     const wrong = new Map<Domain, FloodList | null>();
     for (const domain of new Set([...floods.keys(), ...this.#table.floods.domains()])) {
       const wanted = this.#table.floods.get(domain);
@@ -345,6 +359,8 @@ export class EbpfDatapath implements Datapath {
   }
 }
 
+/** An erased port's id is not given out again before its addresses are forgotten. */
+const SWEEP_AFTER_MS = 20;
 /** A sweep looks at every address: from so many VLANs on, all of the port's are forgotten in one. */
 const SWEEPS_AT_ONCE = 16;
 
