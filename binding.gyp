@@ -42,6 +42,7 @@
         "native/addon/packet.cc",
         "native/addon/packet_socket.cc",
         "native/addon/receive.cc",
+        "native/addon/transmit.cc",
         "native/addon/program.cc",
         "native/addon/program_js.cc",
         "native/addon/route.cc",

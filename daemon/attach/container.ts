@@ -17,7 +17,6 @@ export interface ContainerPort {
   readonly kind: "veth" | "tun";
 }
 
-const ETH_P_ARP = 0x0806;
 const RT_SCOPE_LINK = 253;
 
 export function attachmentIps(result: Pick<CniResult, "ips">): readonly AttachmentIp[] {
@@ -92,15 +91,10 @@ export async function announceContainer(
   ips: readonly AttachmentIp[],
 ): Promise<void> {
   if (ips.length === 0) return;
-  // Bound to one protocol, as it cannot be bound to none: nothing that arrives is of interest.
-  const socket = await namespace.openPacketSocket({ ifindex: port.ifindex, protocol: ETH_P_ARP }, () => {});
-  try {
-    await Promise.all(ips.map(({ address }) => socket.send(announcement(port.mac, address))));
-  } finally {
-    // The kernel waits some 10 ms until nobody uses the socket any more (packet_release, net/packet/af_packet.c): the
-    // workload does not.
-    socket.close().catch(() => {});
-  }
+  await namespace.transmit(
+    port.ifindex,
+    ips.map(({ address }) => announcement(port.mac, address)),
+  );
 }
 
 /**

@@ -276,6 +276,8 @@ export interface Namespace {
    * part of the frame's bytes. ENETDOWN if it is down.
    */
   receive(ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
+  /** The device sends the frames. Resolves some 10 ms after they have left. ENETDOWN if it is down. */
+  transmit(ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
 
   /** messages sent that change something: what "a no-op writes nothing" is checked by */
   readonly writes: { readonly netlink: number; readonly bpf: number };

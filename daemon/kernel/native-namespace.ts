@@ -59,6 +59,7 @@ export interface NamespaceAddon {
   writeSysctl(ns: Ns, path: string, value: string): Promise<void>;
   readSysctl(ns: Ns, path: string): Promise<string>;
   receive(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
+  transmit(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
   watch(ns: Ns, listener: (events: NetlinkEvent[]) => void, receiveBuffer?: number): Promise<number>;
   unwatch(ns: Ns, id: number): Promise<void>;
   writes(ns: Ns): { netlink: number; bpf: number };
@@ -196,6 +197,10 @@ export class NativeNamespace implements Namespace {
 
   receive(ifindex: number, frames: readonly Uint8Array[]): Promise<void> {
     return native(() => this.#addon.receive(this.#ns, ifindex, frames));
+  }
+
+  transmit(ifindex: number, frames: readonly Uint8Array[]): Promise<void> {
+    return native(() => this.#addon.transmit(this.#ns, ifindex, frames));
   }
 
   get writes(): { readonly netlink: number; readonly bpf: number } {

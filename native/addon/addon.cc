@@ -32,6 +32,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitPacket(env, exports);
   pw::InitPrograms(env, exports);
   pw::InitReceive(env, exports);
+  pw::InitTransmit(env, exports);
   return exports;
 }
 

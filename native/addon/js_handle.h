@@ -45,6 +45,16 @@ inline std::vector<uint8_t> BytesOf(const Napi::Value& value) {
   return std::vector<uint8_t>(array.Data(), array.Data() + array.ByteLength());
 }
 
+using Frames = std::vector<std::vector<uint8_t>>;
+
+inline Frames FramesOf(const Napi::Value& value) {
+  if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), "not an array of frames");
+  auto array = value.As<Napi::Array>();
+  Frames frames;
+  for (uint32_t i = 0; i < array.Length(); i++) frames.push_back(BytesOf(array.Get(i)));
+  return frames;
+}
+
 inline Napi::Uint8Array ToUint8Array(Napi::Env env, const uint8_t* data, size_t size) {
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, size);
   if (size > 0) std::memcpy(buffer.Data(), data, size);

@@ -21,8 +21,6 @@ namespace pw {
 
 namespace {
 
-using Frames = std::vector<std::vector<uint8_t>>;
-
 // r2 = skb->ifindex; r3 = BPF_F_INGRESS; return bpf_clone_redirect(skb, r2, r3)
 Fd LoadProgram() {
   const bpf_insn program[] = {
@@ -54,10 +52,7 @@ void Receive(const Fd& program, uint32_t ifindex, const std::vector<uint8_t>& fr
 Napi::Value ReceiveFrames(const Napi::CallbackInfo& info) {
   auto context = ContextOf(info[0]);
   const uint32_t ifindex = ToU32(info[1], "ifindex", INT32_MAX);
-  if (!info[2].IsArray()) throw KernelError(EINVAL, "argument", "frames", "an array is needed");
-  auto array = info[2].As<Napi::Array>();
-  Frames frames;
-  for (uint32_t i = 0; i < array.Length(); i++) frames.push_back(BytesOf(array.Get(i)));
+  Frames frames = FramesOf(info[2]);
   return context->executor->Run(info.Env(), [ifindex, frames = std::move(frames)] {
     if (frames.empty()) return;
     const Fd program = LoadProgram();

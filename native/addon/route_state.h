@@ -99,5 +99,6 @@ void InitEvents(Napi::Env env, Napi::Object exports);
 void InitMasquerade(Napi::Env env, Napi::Object exports);
 void InitSysctl(Napi::Env env, Napi::Object exports);
 void InitReceive(Napi::Env env, Napi::Object exports);
+void InitTransmit(Napi::Env env, Napi::Object exports);
 
 }  // namespace pw

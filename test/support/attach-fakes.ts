@@ -72,7 +72,6 @@ export class FakeHost {
   health: NetworkHealth = { cannotAttach: [], suffers: [] };
   openHandles = 0;
   openNamespaces = 0;
-  openSockets = 0;
   #nextIfindex = 10;
   #nextInode = 1000n;
   /** called before each named step; may throw, or hang for ever as a crash would */
@@ -284,14 +283,9 @@ export class FakeHost {
         netns.routes.push(spec);
       },
       writeSysctl: async (path, value) => void netns.sysctls.set(path, value),
-      openPacketSocket: async () => {
+      transmit: async (_ifindex, frames) => {
         await step("announce");
-        this.openSockets++;
-        return {
-          dropped: 0,
-          send: async (frame) => void netns.frames.push(frame),
-          close: async () => void this.openSockets--,
-        };
+        netns.frames.push(...frames);
       },
       close: async () => void this.openNamespaces--,
     };
