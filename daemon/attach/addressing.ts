@@ -1,6 +1,5 @@
 /** Where an attachment's addresses come from, and when that can be asked: an IPAM plugin and one call of it. */
-import type { Addressed } from "./gateways.ts";
-import type { Addresses, IpamCall } from "./ipam.ts";
+import type { Addresses, IpamCall, Offer } from "./ipam.ts";
 
 /** `release` is harmless if nothing was obtained. */
 export interface Addressing {
@@ -9,7 +8,7 @@ export interface Addressing {
    * goes. Others are obtained while it is made, and released when nothing can use them any more.
    */
   readonly needsPort: boolean;
-  obtain(): Promise<Addressed>;
+  obtain(): Promise<Offer>;
   release(): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import type { Intent } from "../model/resources.ts";
 import type { AttachSpec } from "./attachments.ts";
 import { Fields } from "./decode.ts";
 import { NO_ROUTING } from "./gateways.ts";
+import type { Offer } from "./ipam.ts";
 import { isIdentifier } from "./environment.ts";
 import { networkPort } from "./netconf.ts";
 import { parseDevice, takesAddresses } from "./port-device.ts";
@@ -38,7 +39,8 @@ export function parseAttachRequest(
   const network = intent.networks.get(request.network);
   if (network === undefined)
     throw new PortwrightError("NETWORK_UNKNOWN", `network ${quote(request.network)} is not defined`);
-  const fixed = { ips: request.addresses.map((address) => ({ address })), routes: [], dns: {} };
+  const result = { ips: request.addresses.map((address) => ({ address })), routes: [], dns: {} };
+  const obtain = async (): Promise<Offer> => ({ result, confirmed: Promise.resolve() });
   return {
     containerId: request.containerId,
     interface: name,
@@ -48,8 +50,7 @@ export function parseAttachRequest(
     cni: null,
     routing: NO_ROUTING,
     dad: false,
-    addressing:
-      fixed.ips.length === 0 ? null : { needsPort: false, obtain: async () => fixed, release: async () => {} },
+    addressing: result.ips.length === 0 ? null : { needsPort: false, obtain, release: async () => {} },
   };
 }
 

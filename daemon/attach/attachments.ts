@@ -100,7 +100,8 @@ export class Attachments {
       let gateway: Made["gateway"] = null;
       if (source !== null) {
         undo.push(() => this.#options.masquerade.remove(id));
-        const given = withGateways(await (early ?? obtain(source, undo)), spec.routing);
+        const { result, confirmed } = await (early ?? obtain(source, undo));
+        const given = withGateways(result, spec.routing);
         ({ addressing } = given);
         reached = withAddressing(reached, addressing, given.gateways);
         const container = await workload?.enter();
@@ -110,6 +111,7 @@ export class Attachments {
           configureContainer(container, side, addressing, spec.dad),
           this.#route(reached.attachment, spec.routing),
           this.#masquerade(reached.attachment),
+          confirmed,
         ]);
         if (!spec.port.gated) announced = this.#announce(container, side, addressing);
       }
@@ -247,10 +249,7 @@ export class Attachments {
 /** Who has asked gives back, also what comes when nobody wants it any more. */
 function obtain(source: Addressing, undo: Undo): ReturnType<Addressing["obtain"]> {
   const obtained = source.obtain();
-  const settled = obtained.then(
-    () => undefined,
-    () => undefined,
-  );
+  const settled = obtained.then(({ confirmed }) => confirmed).catch(() => undefined);
   undo.push(() => settled.then(() => source.release()));
   return obtained;
 }

@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
 import { isKernelError } from "../kernel/kernel-error.ts";
 import type { Kernel } from "../kernel/kernel.ts";
-import type { ProgramEnd } from "../kernel/program.ts";
+import type { ProgramCall, ProgramEnd } from "../kernel/program.ts";
 import { isObject } from "../safe-json.ts";
 import { messageOf } from "../thrown.ts";
 import { Fields, parseJsonObject } from "./decode.ts";
+import type { Addressed } from "./gateways.ts";
 import { Limiter } from "../async/limiter.ts";
 import { type CniResult, parseResult } from "./result.ts";
 
@@ -42,6 +43,13 @@ export class IpamError extends PortwrightError {
 /** What the rest of the room uses of it. */
 export type Addresses = Pick<Ipam, "find" | "add" | "del" | "check" | "gc" | "status" | "versions">;
 
+/** What a plugin gave, which counts only when `confirmed` resolves. */
+export interface Offer {
+  readonly result: Addressed;
+  /** The plugin tells by its exit code that it meant it. It takes as long to end as a link takes to be made. */
+  readonly confirmed: Promise<void>;
+}
+
 export interface IpamOptions {
   /** plugins that run at once: each takes a thread of libuv's pool of four, and the disk needs one */
   readonly concurrency?: number;
@@ -67,12 +75,22 @@ export class Ipam {
     findPlugin(type, env.CNI_PATH ?? "");
   }
 
-  async add(call: IpamCall): Promise<CniResult> {
-    const stdout = await this.#run(call, "ADD");
-    const what = `the result of IPAM plugin ${call.type}`;
-    const result = parseResult(new Fields(parseJsonObject(stdout, what, "IPAM_FAILED"), what, "IPAM_FAILED"));
-    if (result.ips.length === 0) throw new PortwrightError("IPAM_FAILED", `${what} has no address`);
-    return result;
+  /** Resolves as soon as the whole result is written. */
+  add(call: IpamCall): Promise<Offer> {
+    return new Promise((resolve, reject) => {
+      let told: string | null = null;
+      const confirmed = this.#run(call, "ADD", (stdout) => {
+        const result = told === null ? wholeResult(stdout, call.type) : null;
+        if (result === null) return;
+        told = stdout;
+        resolve({ result, confirmed });
+      }).then((stdout) => {
+        if (told === null) resolve({ result: resultOf(stdout, call.type), confirmed: Promise.resolve() });
+        else if (stdout.trim() !== told.trim())
+          throw new PortwrightError("IPAM_FAILED", `IPAM plugin ${call.type} wrote more after its result`);
+      });
+      confirmed.catch(reject); // too late for the promise, if the result was told: then it is for who awaits it
+    });
   }
 
   async del(call: IpamCall): Promise<void> {
@@ -98,19 +116,19 @@ export class Ipam {
     return new Fields(answer, what, "IPAM_FAILED").strings("supportedVersions") ?? [];
   }
 
-  #run(call: IpamCall, command: string): Promise<string> {
+  #run(call: IpamCall, command: string, onOutput?: (stdout: string) => void): Promise<string> {
     return this.#limiter.run(async () => {
       const file = findPlugin(call.type, call.env.CNI_PATH ?? "");
       const env = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin", ...call.env, CNI_COMMAND: command };
-      return await this.#execute(file, env, call);
+      return await this.#execute({ file, env, ...(onOutput && { onOutput }) }, call);
     });
   }
 
-  async #execute(file: string, env: Record<string, string>, call: IpamCall): Promise<string> {
+  async #execute(program: Pick<ProgramCall, "file" | "env" | "onOutput">, call: IpamCall): Promise<string> {
     let end: ProgramEnd;
     try {
       const timeout = this.#timeout;
-      end = await this.#kernel.runProgram({ file, env, stdin: call.stdin, timeout, maxOutput: MAX_OUTPUT });
+      end = await this.#kernel.runProgram({ ...program, stdin: call.stdin, timeout, maxOutput: MAX_OUTPUT });
     } catch (cause) {
       const why = isKernelError(cause) ? cause.code : messageOf(cause);
       throw new PortwrightError("IPAM_FAILED", `IPAM plugin ${call.type} cannot be run: ${why}`, { cause });
@@ -119,6 +137,22 @@ export class Ipam {
     if (end.cut === "" && end.exitCode === 0) return end.stdout;
     throw pluginError(end, call.type, this.#timeout);
   }
+}
+
+/** null: it is not whole yet, or is none, which is told when the plugin has ended. */
+function wholeResult(stdout: string, type: string): CniResult | null {
+  try {
+    return resultOf(stdout, type);
+  } catch {
+    return null;
+  }
+}
+
+function resultOf(stdout: string, type: string): CniResult {
+  const what = `the result of IPAM plugin ${type}`;
+  const result = parseResult(new Fields(parseJsonObject(stdout, what, "IPAM_FAILED"), what, "IPAM_FAILED"));
+  if (result.ips.length === 0) throw new PortwrightError("IPAM_FAILED", `${what} has no address`);
+  return result;
 }
 
 function findPlugin(type: string, path: string): string {

@@ -9,15 +9,15 @@ import { IpamError } from "./ipam.ts";
 
 export function refusable(source: Addressing, log: AttachLog): Addressing {
   let refused = false;
+  const note = (error: unknown): never => {
+    refused = error instanceof IpamError;
+    throw error;
+  };
   return {
     needsPort: source.needsPort,
     obtain: async () => {
-      try {
-        return await source.obtain();
-      } catch (error) {
-        refused = error instanceof IpamError;
-        throw error;
-      }
+      const { result, confirmed } = await source.obtain().catch(note);
+      return { result, confirmed: confirmed.catch(note) };
     },
     release: async () => {
       try {

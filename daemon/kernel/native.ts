@@ -19,6 +19,7 @@ export interface NetnsAddon {
     stdin: string,
     timeout: number,
     maxOutput: number,
+    onOutput?: (stdout: string) => void,
   ): Promise<ProgramEnd>;
 }
 
@@ -40,9 +41,9 @@ export function nativeKernel(): NativeKernel {
       enter: async (handle: NetnsHandle) => new NativeNamespace(addon, await native(() => addon.enter(handle)), handle),
       createNetns: (path: string) => native(() => addon.createNetns(path)),
       removeNetns: (path: string) => native(() => addon.removeNetns(path)),
-      runProgram: ({ file, env, stdin, timeout, maxOutput }: ProgramCall) => {
+      runProgram: ({ file, env, stdin, timeout, maxOutput, onOutput }: ProgramCall) => {
         const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-        return native(() => addon.runProgram(file, variables, stdin, timeout, maxOutput));
+        return native(() => addon.runProgram(file, variables, stdin, timeout, maxOutput, onOutput));
       },
     });
   }

@@ -7,6 +7,8 @@ export interface ProgramCall {
   readonly timeout: number;
   /** bytes of each of its two streams; the same */
   readonly maxOutput: number;
+  /** is told, whenever it is more, all that was written to stdout so far */
+  readonly onOutput?: (stdout: string) => void;
 }
 
 export interface ProgramEnd {

@@ -140,7 +140,7 @@ void Feed(Fd& fd, const std::string& text, size_t& written) {
 
 }  // namespace
 
-ProgramEnd RunProgram(const ProgramCall& call) {
+ProgramEnd RunProgram(const ProgramCall& call, const std::function<void(const std::string&)>& on_output) {
   Pipe input = MakePipe(), output = MakePipe(), errors = MakePipe();
   Child child(call, SpawnSettings(input.read.get(), output.write.get(), errors.write.get()));
   input.read.Reset();
@@ -168,10 +168,12 @@ ProgramEnd RunProgram(const ProgramCall& call) {
     // Looked at before the rest: what it wrote last is in the pipes by then.
     ended = fds[3].revents != 0;
     if (fds[0].revents != 0) Feed(input.write, call.input, written);
+    const size_t before = end.output.size();
     if (!Drain(output.read, end.output, call.max_output) || !Drain(errors.read, end.errors, call.max_output)) {
       end.cut = "output";
       break;
     }
+    if (on_output && end.output.size() > before) on_output(end.output);
   }
   if (*end.cut != 0) child.Kill();
   end.status = child.Wait();

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct ProgramEnd {
   std::string output, errors;
 };
 
-// Blocks until the program has ended, or was killed with all that it had started.
-ProgramEnd RunProgram(const ProgramCall& call);
+// Blocks until the program has ended, or was killed with all that it had started. `on_output`, if there is one, is
+// called with all that it has written so far whenever that is more.
+ProgramEnd RunProgram(const ProgramCall& call, const std::function<void(const std::string&)>& on_output);
 
 void InitPrograms(Napi::Env env, Napi::Object exports);
 

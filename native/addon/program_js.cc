@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// runProgram(file, environment, input, timeout, maxOutput): a promise, kept by a thread of libuv's pool.
+// runProgram(file, environment, input, timeout, maxOutput, onOutput?): a promise, kept by a thread of libuv's pool.
 #include <sys/wait.h>
 
+#include <memory>
 #include <optional>
 
 #include "convert.h"
@@ -13,16 +14,42 @@ namespace pw {
 
 namespace {
 
+// JavaScript's thread.
+void Tell(Napi::Env env, Napi::Function listener, std::nullptr_t*, std::string* output) {
+  std::unique_ptr<std::string> text(output);
+  if (env == nullptr) return;  // it is going down
+  try {
+    listener.Call({Napi::String::New(env, *text)});
+  } catch (const Napi::Error& e) {
+    napi_fatal_exception(env, e.Value());  // as with an EventEmitter
+  }
+}
+
+using Listener = Napi::TypedThreadSafeFunction<std::nullptr_t, std::string, Tell>;
+
 class ProgramRun : public Napi::AsyncWorker {
  public:
-  ProgramRun(Napi::Env env, ProgramCall call)
-      : AsyncWorker(env, "pw-program"), call_(std::move(call)), deferred_(Napi::Promise::Deferred::New(env)) {}
+  ProgramRun(Napi::Env env, ProgramCall call, std::optional<Listener> listener)
+      : AsyncWorker(env, "pw-program"),
+        call_(std::move(call)),
+        listener_(std::move(listener)),
+        deferred_(Napi::Promise::Deferred::New(env)) {}
+  ~ProgramRun() override {
+    if (listener_) listener_->Release();
+  }
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
   void Execute() override {
     try {
-      end_ = RunProgram(call_);
+      std::function<void(const std::string&)> on_output;
+      if (listener_) {
+        on_output = [this](const std::string& output) {
+          auto text = std::make_unique<std::string>(output);
+          if (listener_->NonBlockingCall(text.get()) == napi_ok) text.release();
+        };
+      }
+      end_ = RunProgram(call_, on_output);
     } catch (const KernelError& e) {
       error_ = e;
     } catch (const std::exception& e) {
@@ -43,6 +70,7 @@ class ProgramRun : public Napi::AsyncWorker {
 
  private:
   ProgramCall call_;
+  std::optional<Listener> listener_;
   Napi::Promise::Deferred deferred_;
   ProgramEnd end_;
   std::optional<KernelError> error_;
@@ -58,7 +86,9 @@ Napi::Value Run(const Napi::CallbackInfo& info) {
   call.input = ToText(info[2], "input");
   call.timeout_ms = ToU32(info[3], "timeout", 600'000);
   call.max_output = ToU32(info[4], "maxOutput");
-  auto* run = new ProgramRun(info.Env(), std::move(call));  // deletes itself when it is done
+  std::optional<Listener> listener;
+  if (info[5].IsFunction()) listener = Listener::New(info.Env(), info[5].As<Napi::Function>(), "pw-output", 0, 1);
+  auto* run = new ProgramRun(info.Env(), std::move(call), std::move(listener));  // deletes itself when it is done
   Napi::Promise promise = run->promise();
   run->Queue();
   return promise;

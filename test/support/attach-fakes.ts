@@ -180,7 +180,7 @@ export class FakeHost {
       const result = { interfaces: [], ...this.ipamResult };
       this.leases.set(leaseKey(call.env, call.stdin), result);
       await this.onStep("ipam-added");
-      return result;
+      return { result, confirmed: (async () => await this.onStep("ipam-confirmed"))() };
     },
     del: async (call) => {
       this.ipamCalls.push(`DEL ${call.type}`);
@@ -340,6 +340,7 @@ export const ADD_STEPS = [
   "enter",
   "ipam-add",
   "ipam-added",
+  "ipam-confirmed",
   "address",
   "route",
   "write-ready",

@@ -139,11 +139,33 @@ test("a plugin gets the environment, its verb and the whole of stdin; stderr is 
     `env | grep -v -e ^PWD -e ^OLDPWD -e ^SHLVL -e ^_ -e ^PATH | sort > ${path}/env; cat > ${path}/stdin; echo oh >&2; echo '{"ips":[{"address":"10.0.0.1/8"}]}'`,
   );
   const one = call("mine", `relative:${path}/a:/does/not/exist:${path}`, '{"x":"ü"}');
-  const result = await new Ipam(nativeKernel()).add(one);
+  const { result, confirmed } = await new Ipam(nativeKernel()).add(one);
+  await confirmed;
   t.is(result.ips[0]?.address, "10.0.0.1/8");
   t.is(readFileSync(join(path, "env"), "utf8"), `CNI_COMMAND=ADD\nCNI_CONTAINERID=c\nCNI_PATH=${one.env.CNI_PATH}\n`);
   t.is(readFileSync(join(path, "stdin"), "utf8"), '{"x":"ü"}');
   t.deepEqual(one.heard, ["oh\n"]);
+});
+
+test("a result is there before its plugin has ended, and counts when that ends well", async (t) => {
+  const path = directory(t);
+  const result = `echo -n '{"ips":[{"addr'; sleep 0.1; echo 'ess":"10.0.0.1/8"}]}'`;
+  plugin(path, "good", `${result}; while [ ! -e ${path}/go ]; do sleep 0.05; done`);
+  plugin(path, "late", `${result}; sleep 0.2; exit 3`);
+  plugin(path, "more", `${result}; sleep 0.2; echo '{}'`);
+  const ipam = new Ipam(nativeKernel());
+  const good = await ipam.add(call("good", path));
+  t.is(good.result.ips[0]?.address, "10.0.0.1/8");
+  writeFileSync(join(path, "go"), "");
+  await good.confirmed;
+  for (const [type, words] of [
+    ["late", /ended with exit code 3/],
+    ["more", /wrote more after its result/],
+  ] as const) {
+    const offer = await ipam.add(call(type, path));
+    t.is(offer.result.ips[0]?.address, "10.0.0.1/8");
+    await t.throwsAsync(offer.confirmed, { message: words });
+  }
 });
 
 test("what goes wrong with a plugin is told in words", async (t) => {

@@ -115,7 +115,17 @@ async function crashAt(fake: FakeHost, step: string): Promise<void> {
   fake.onStep = () => {};
 }
 
-for (const step of ["make", "made", "enter", "ipam-add", "ipam-added", "address", "route", "announce"]) {
+for (const step of [
+  "make",
+  "made",
+  "enter",
+  "ipam-add",
+  "ipam-added",
+  "ipam-confirmed",
+  "address",
+  "route",
+  "announce",
+]) {
   test(`a crash of the daemon at ${step} is undone at the next start`, async (t) => {
     const fake = new FakeHost();
     t.teardown(() => fake.dispose());
