@@ -79,16 +79,19 @@ export class Ipam {
   add(call: IpamCall): Promise<Offer> {
     return new Promise((resolve, reject) => {
       let told: string | null = null;
-      const confirmed = this.#run(call, "ADD", (stdout) => {
+      const onOutput = (stdout: string): void => {
         const result = told === null ? wholeResult(stdout, call.type) : null;
         if (result === null) return;
         told = stdout;
         resolve({ result, confirmed });
-      }).then((stdout) => {
+      };
+      const end = async (): Promise<void> => {
+        const stdout = await this.#run(call, "ADD", onOutput);
         if (told === null) resolve({ result: resultOf(stdout, call.type), confirmed: Promise.resolve() });
         else if (stdout.trim() !== told.trim())
           throw new PortwrightError("IPAM_FAILED", `IPAM plugin ${call.type} wrote more after its result`);
-      });
+      };
+      const confirmed = end();
       confirmed.catch(reject); // too late for the promise, if the result was told: then it is for who awaits it
     });
   }

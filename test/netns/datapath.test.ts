@@ -247,7 +247,9 @@ test("addresses of a removed port are forgotten before another has its id, and d
     "nothing was learned at it",
   );
   t.not(now.portId, portId);
-  await until(async () => !(await known()));
+  t.false(await known());
+  const entries = async (): Promise<number> => (await datapath.fdbCounts()).reduce((sum, one) => sum + one.entries, 0);
+  await until(async () => (await entries()) === (await datapath.fdb()).length);
   await datapath.destroy();
   // The kernel itself puts maps.debug and progs.debug into every bpffs.
   const left = (await readdir(b.pinRoot)).filter((name) => !name.endsWith(".debug"));

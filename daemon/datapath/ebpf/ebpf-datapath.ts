@@ -254,14 +254,12 @@ export class EbpfDatapath implements Datapath {
   async fdb(): Promise<readonly FdbEntry[]> {
     const [records, sample] = await Promise.all([this.#maps.readFdb(), this.#maps.clock()]);
     this.#clock.observe(sample);
-    return records.map(({ mac, domain, portId, isStatic, tick }) => ({
-      mac,
-      switchId: domain >>> 12,
-      vlan: domain & 0xfff,
-      ifindex: this.#table.byId(portId)?.ifindex ?? 0,
-      isStatic,
-      age: isStatic ? 0 : this.#clock.age(tick),
-    }));
+    return records.flatMap(({ mac, domain, portId, isStatic, tick }) => {
+      const port = this.#table.byId(portId);
+      if (!port) return []; // erased, and not forgotten yet
+      const age = isStatic ? 0 : this.#clock.age(tick);
+      return [{ mac, switchId: domain >>> 12, vlan: domain & 0xfff, ifindex: port.ifindex, isStatic, age }];
+    });
   }
 
   async fdbCounts(): Promise<readonly FdbCount[]> {
@@ -360,7 +358,7 @@ export class EbpfDatapath implements Datapath {
 }
 
 /** An erased port's id is not given out again before its addresses are forgotten. */
-const SWEEP_AFTER_MS = 20;
+const SWEEP_AFTER_MS = 1_000;
 /** A sweep looks at every address: from so many VLANs on, all of the port's are forgotten in one. */
 const SWEEPS_AT_ONCE = 16;
 
