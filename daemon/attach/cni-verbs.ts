@@ -111,16 +111,16 @@ export class CniVerbs {
   async #check(env: PortEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
     const raw = decodeNetConf(request.stdin);
     requireVerb("CHECK", requireVersion(raw.cniVersion));
+    // Its process takes longer to start than the rest of the check.
+    const { ipamType } = looseNetConf(raw);
+    const addresses = ipamType === "" ? null : this.#host.ipam.check(ipamCall(ipamType, request, stderr));
+    addresses?.catch(() => {}); // reported where it is awaited
     const conf = this.#parse(raw, env, request);
     if (conf.prevResult === null) throw new PortwrightError("CNI_CONFIG", "prevResult is missing, and CHECK needs it");
     const id = attachmentId(env.containerId, env.interface);
     const record = this.#host.record(id);
     if (record?.attachment.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
 
-    const { ipamType } = conf;
-    // Its process takes longer to start than the rest of the check.
-    const addresses = ipamType === "" ? null : this.#host.ipam.check(ipamCall(ipamType, request, stderr));
-    addresses?.catch(() => {}); // reported where it is awaited
     const differences = [...compareConf(record, conf), ...compareResult(env, record, conf.prevResult.result)];
     const netns = this.#host.openNetns(env.netns, env.allowOwnNetns);
     try {

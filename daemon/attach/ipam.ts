@@ -2,7 +2,7 @@
  * Addresses from the IPAM plugins that are installed: found in CNI_PATH, run with the request's environment and its
  * whole stdin (CNI SPEC 1.1.0, section 4). No shell is involved.
  */
-import { accessSync, constants as modes, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { PortwrightError } from "../errors.ts";
@@ -58,6 +58,7 @@ export interface IpamOptions {
 }
 
 const MAX_OUTPUT = 1 << 20;
+const ANY_EXECUTE = 0o111;
 
 export class Ipam {
   readonly #kernel: Pick<Kernel, "runProgram">;
@@ -165,8 +166,8 @@ function findPlugin(type: string, path: string): string {
     for (const directory of directories) {
       const file = join(directory, type);
       try {
-        accessSync(file, modes.X_OK);
-        if (statSync(file).isFile()) return file;
+        const found = statSync(file);
+        if (found.isFile() && (found.mode & ANY_EXECUTE) !== 0) return file;
       } catch {
         // the next directory
       }

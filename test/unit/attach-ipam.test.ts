@@ -138,7 +138,7 @@ test("a plugin gets the environment, its verb and the whole of stdin; stderr is 
     "mine",
     `env | grep -v -e ^PWD -e ^OLDPWD -e ^SHLVL -e ^_ -e ^PATH | sort > ${path}/env; cat > ${path}/stdin; echo oh >&2; echo '{"ips":[{"address":"10.0.0.1/8"}]}'`,
   );
-  const one = call("mine", `relative:${path}/a:/does/not/exist:${path}`, '{"x":"ü"}');
+  const one = call("mine", `relative:${path}/a:/does/not/exist:/dev/null:${path}`, '{"x":"ü"}');
   const { result, confirmed } = await new Ipam(nativeKernel()).add(one);
   await confirmed;
   t.is(result.ips[0]?.address, "10.0.0.1/8");
