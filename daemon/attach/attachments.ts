@@ -148,7 +148,7 @@ export class Attachments {
     return { released };
   }
 
-  /** The interface goes whatever IPAM says: nothing of ours waits for a plugin. */
+  /** False: IPAM refused. The interface goes whatever it says. */
   async #release(id: string, addressing: Pick<Addressing, "release"> | null): Promise<boolean> {
     try {
       await addressing?.release();
