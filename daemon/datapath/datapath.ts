@@ -85,6 +85,8 @@ export interface Datapath {
    * only if it is a port there.
    */
   removePort(ifindex: number, datapath?: DatapathKind): Promise<void>;
+  /** The same for a link that is known to be gone. */
+  forgetPort(ifindex: number): Promise<void>;
   /** Forgets what other ports of its switch have learned of an address that is at this port from now on. */
   forgetElsewhere(ifindex: number, mac: string): Promise<void>;
   counters(): Promise<readonly PortCounters[]>;

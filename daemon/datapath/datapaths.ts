@@ -51,6 +51,10 @@ export class Datapaths implements Datapath {
     else await this.#byKind[datapath]?.removePort(ifindex);
   }
 
+  async forgetPort(ifindex: number): Promise<void> {
+    await Promise.all(this.#all.map((one) => one.forgetPort(ifindex)));
+  }
+
   async forgetElsewhere(ifindex: number, mac: string): Promise<void> {
     await Promise.all(this.#all.map((datapath) => datapath.forgetElsewhere(ifindex, mac)));
   }

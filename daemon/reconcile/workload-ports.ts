@@ -158,7 +158,7 @@ export class WorkloadPorts implements PortMaker {
     if (attachment.device.kind === "existing") return await this.#giveBack(link);
     if (link && isOwnPort(link, attachment)) await this.#namespace.deleteLink({ ifindex: link.ifindex });
     const gone = link?.ifindex ?? attachment.hostIfindex;
-    if (gone > 0 && (!link || isOwnPort(link, attachment))) await this.#datapath.removePort(gone);
+    if (gone > 0 && (!link || isOwnPort(link, attachment))) await this.#datapath.forgetPort(gone);
   }
 
   /** The port first: what it was before may be down, or smaller. A link that is gone takes its port along by a round. */

@@ -106,6 +106,7 @@ test("a port is set where its configuration says, and removed where it is asked 
       rung: { name: "bridge", reason: name },
       setPort: async (ifindex: number) => void calls.push(`${name} set ${ifindex}`),
       removePort: async (ifindex: number) => void calls.push(`${name} remove ${ifindex}`),
+      forgetPort: async (ifindex: number) => void calls.push(`${name} forget ${ifindex}`),
       observe: async () => [observedPort(calls.length, config)],
     }) as unknown as Datapath;
   const config = wanted(BRIDGE).target.ports.get(a.hostInterface)?.config as ObservedPort["config"];
@@ -115,7 +116,9 @@ test("a port is set where its configuration says, and removed where it is asked 
   await both.setPort(7, config);
   await both.removePort(8, "ebpf");
   await both.removePort(9);
-  t.deepEqual(calls, ["bridge set 7", "ebpf remove 8", "ebpf remove 9", "bridge remove 9"]);
+  t.deepEqual(calls.splice(0), ["bridge set 7", "ebpf remove 8", "ebpf remove 9", "bridge remove 9"]);
+  await both.forgetPort(10);
+  t.deepEqual(calls, ["ebpf forget 10", "bridge forget 10"]);
   t.is((await both.observe(Promise.resolve([]))).length, 2);
   await t.throwsAsync(new Datapaths(bridge, { bridge }).setPort(7, { ...config, datapath: "ebpf" }), {
     message: /no ebpf datapath/,

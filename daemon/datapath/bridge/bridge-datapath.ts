@@ -91,6 +91,11 @@ export class BridgeDatapath implements Datapath {
     return this.#locks.run(ifindex, () => this.#removePort(ifindex));
   }
 
+  /** What the kernel knew of it went with the link. */
+  forgetPort(ifindex: number): Promise<void> {
+    return this.#locks.run(ifindex, async () => this.#forgetPort(ifindex));
+  }
+
   async forgetElsewhere(ifindex: number, mac: string): Promise<void> {
     const links = await this.#namespace.links();
     const bridge = links.find((link) => link.ifindex === ifindex)?.master ?? 0;
@@ -187,9 +192,13 @@ export class BridgeDatapath implements Datapath {
     return { ifindex, portId: Number(link.memberData["number"] ?? 0), config, attached: true };
   }
 
-  async #removePort(ifindex: number): Promise<void> {
+  #forgetPort(ifindex: number): void {
     this.#removals++;
     this.#known.delete(ifindex);
+  }
+
+  async #removePort(ifindex: number): Promise<void> {
+    this.#forgetPort(ifindex);
     const link = await this.#namespace.link({ ifindex });
     if (link === null || (await this.#switchOfPort(link)) === null) return;
     const master = link.master === 0 ? null : await this.#namespace.link({ ifindex: link.master });

@@ -134,7 +134,11 @@ export class EbpfDatapath implements Datapath {
   }
 
   removePort(ifindex: number): Promise<void> {
-    return this.#locks.run(ifindex, () => this.#removePort(ifindex));
+    return this.#locks.run(ifindex, () => this.#removePort(ifindex, () => this.#hook.detach(ifindex)));
+  }
+
+  forgetPort(ifindex: number): Promise<void> {
+    return this.#locks.run(ifindex, () => this.#removePort(ifindex, () => this.#hook.forget(ifindex)));
   }
 
   async settle(atMost: number): Promise<number> {
@@ -172,7 +176,7 @@ export class EbpfDatapath implements Datapath {
       this.#unsettled.add(ifindex);
     } catch (error) {
       for (const domain of domains) this.#unwritten.add(domain);
-      if (!before) await this.#removePort(ifindex).catch(() => undefined);
+      if (!before) await this.#removePort(ifindex, () => this.#hook.detach(ifindex)).catch(() => undefined);
       throw error;
     }
     return { ifindex, portId: after.portId, config, attached: true };
@@ -197,19 +201,16 @@ export class EbpfDatapath implements Datapath {
     } else if (before.hairpin && !after.hairpin) await this.#maps.sweepFdb({ answers: true });
   }
 
-  async #removePort(ifindex: number): Promise<void> {
+  async #removePort(ifindex: number, unhook: () => Promise<void>): Promise<void> {
     this.#unsettled.delete(ifindex);
     const removed = this.#table.remove(ifindex);
-    if (!removed) {
-      await this.#hook.detach(ifindex);
-      return;
-    }
+    if (!removed) return await unhook();
     const { portId } = removed.before;
     await Promise.all([
       this.#maps.forgetLink(ifindex),
       this.#maps.erasePort(portId),
       this.#maps.writeFloods(this.#floodsOf(removed.domains)),
-      this.#hook.detach(ifindex),
+      unhook(),
     ]);
     this.#sweepTimer ??= setTimeout(() => void this.#forgetGone(), SWEEP_AFTER_MS);
   }

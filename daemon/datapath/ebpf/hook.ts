@@ -6,6 +6,7 @@
  * there is time. A link that carries traffic already gets tcx at once: to add or remove the filter's qdisc stops its
  * transmit queues for a moment.
  */
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bpf, BpfLink, BpfProgram } from "../../kernel/bpf.ts";
@@ -25,6 +26,8 @@ export interface Hook {
   missing(ifindexes: readonly number[]): Promise<readonly number[]>;
   /** harmless if it is gone */
   detach(ifindex: number): Promise<void>;
+  /** of a link that is gone, which took the program along */
+  forget(ifindex: number): Promise<void>;
   /** interface indexes that have something of ours, those of deleted links included */
   attached(): Promise<readonly number[]>;
 }
@@ -95,6 +98,10 @@ export class SettlingHook implements Hook {
 
   async detach(ifindex: number): Promise<void> {
     await Promise.all([this.#tcx.detach(ifindex), this.#filter.detach(ifindex)]);
+  }
+
+  forget(ifindex: number): Promise<void> {
+    return this.#tcx.forget(ifindex);
   }
 
   async attached(): Promise<readonly number[]> {
@@ -180,6 +187,12 @@ class TcxLinks {
     }
   }
 
+  /** Most ports go before they have settled: to look is cheaper than to be told that there is no pin. */
+  async forget(ifindex: number): Promise<void> {
+    const pin = this.#pins.link(ifindex);
+    if (existsSync(pin)) await this.#bpf.unpin(pin);
+  }
+
   async attached(): Promise<readonly number[]> {
     return (await readdir(this.#pins.links)).map(Number);
   }
@@ -223,6 +236,10 @@ export class ClsactHook implements Hook {
 
   async detach(ifindex: number): Promise<void> {
     await this.remove(ifindex, { keepQdisc: false });
+  }
+
+  forget(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** false if there was none */
