@@ -6,8 +6,18 @@ import type { Bpf } from "../../daemon/kernel/bpf.ts";
 import type { Namespace } from "../../daemon/kernel/kernel.ts";
 
 const WRITES: ReadonlySet<string> = new Set([
-  ...["createLink", "changeLink", "deleteLink", "addAddress", "removeAddress", "addRoute", "removeRoute"],
+  ...[
+    "createLink",
+    "changeLink",
+    "changeLinkIn",
+    "deleteLink",
+    "addAddress",
+    "removeAddress",
+    "addRoute",
+    "removeRoute",
+  ],
   ...["setNeighbour", "removeNeighbour", "setBridgeVlans", "removeBridgeVlans", "writeSysctl"],
+  ...["replaceMasquerade", "changeMasquerade"],
   ...["pin", "unpin", "attachTcx", "attachClsact", "detachClsact", "detachLink", "updateLink"],
   ...["update", "remove", "updateMany", "removeMany"],
 ]);
@@ -40,7 +50,12 @@ export class Mortal {
   #armed = false;
 
   namespace(real: Namespace): Namespace {
-    const bpf = this.#wrap(real.bpf);
+    const bpf: Bpf = this.#wrap(real.bpf, {
+      // A kill may come between any two of them.
+      updateEach: async (writes) => {
+        for (const { map, key, value } of writes) await bpf.update(map, key, value);
+      },
+    });
     return this.#wrap(real, { bpf });
   }
 
