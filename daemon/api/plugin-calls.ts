@@ -12,6 +12,7 @@ import { cniErrorReply } from "./cni-error.ts";
 import type { Gate } from "./gate.ts";
 import { toPortwrightError } from "./http-errors.ts";
 import type { Limits } from "./limits.ts";
+import { cniRequestSchema } from "./schemas/attachment.ts";
 
 const HEAD =
   /^POST \/cni HTTP\/1\.1\r\nHost: portwright\r\nContent-Type: application\/json\r\nContent-Length: (\d{1,9})\r\nConnection: close\r\n\r\n/;
@@ -113,7 +114,8 @@ function isCniRequest(value: unknown): value is CniRequest {
   if (Object.keys(value).length !== 2) return false;
   const variables = Object.entries(value.env);
   return (
-    variables.length <= 256 && variables.every(([name, text]) => name.startsWith("CNI_") && typeof text === "string")
+    variables.length <= cniRequestSchema.properties.env.maxProperties &&
+    variables.every(([name, text]) => name.startsWith("CNI_") && typeof text === "string")
   );
 }
 

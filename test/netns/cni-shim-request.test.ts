@@ -1,7 +1,9 @@
 /** What the plugin executable takes in and sends to the daemon. */
 import { rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import test from "ava";
-import { conf, freshSocket, json, run, serve, socketFile, socketFileDir, useShim } from "../support/shim.ts";
+import { conf, freshSocket, json, listen, run, serve, socketFile, socketFileDir, useShim } from "../support/shim.ts";
+import { BY_PLUGIN_CALLS, startTestApi } from "../unit/api-fake.ts";
 
 useShim();
 
@@ -12,6 +14,23 @@ test("without CNI_COMMAND it tells what it is, on stderr", async (t) => {
     t.is(out.stdout, "");
     t.regex(out.stderr, /^CNI portwright plugin \d+\.\d+\.\d+\nCNI protocol versions supported: 0\.1\.0, .*1\.1\.0\n$/);
   }
+});
+
+test("the daemon takes its words without the HTTP server", async (t) => {
+  const api = await startTestApi();
+  t.teardown(api.close);
+  const path = freshSocket();
+  let answer = "";
+  const between = createServer((plugin) => {
+    const daemon = connect({ path: api.api.addresses.cni });
+    daemon.on("data", (bytes) => (answer += bytes.toString()));
+    plugin.pipe(daemon).pipe(plugin);
+  });
+  await listen(t, between, path);
+  const out = await run("ADD", conf(path), { CNI_NETNS: "/run/netns/x" });
+  t.is(out.code, 0, out.stderr);
+  t.regex(answer, BY_PLUGIN_CALLS);
+  t.is(api.backend.cniCalls.length, 1);
 });
 
 test("VERSION is answered without a daemon", async (t) => {

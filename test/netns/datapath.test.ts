@@ -248,13 +248,51 @@ test("addresses of a removed port are forgotten before another has its id, and d
   );
   t.not(now.portId, portId);
   t.false(await known());
-  const entries = async (): Promise<number> => (await datapath.fdbCounts()).reduce((sum, one) => sum + one.entries, 0);
-  await until(async () => (await entries()) === (await datapath.fdb()).length);
+  await until(async () => (await entriesOf(datapath)) === (await datapath.fdb()).length);
   await datapath.destroy();
   // The kernel itself puts maps.debug and progs.debug into every bpffs.
   const left = (await readdir(b.pinRoot)).filter((name) => !name.endsWith(".debug"));
   t.deepEqual(left, []);
   t.deepEqual(await programsOn(b.host.namespace.bpf, other), []);
+});
+
+/** of all ports, erased ones among them */
+async function entriesOf(datapath: EbpfDatapath): Promise<number> {
+  return (await datapath.fdbCounts()).reduce((sum, { entries }) => sum + entries, 0);
+}
+
+test("what one that died had not forgotten yet is forgotten at the next start", async (t) => {
+  const b = await bench(t, 2);
+  const dying = await b.open();
+  t.teardown(() => dying.close());
+  const [a = 0, other = 0] = b.ifindexes;
+  for (const ifindex of [a, other]) await dying.setPort(ifindex, port([], [100]));
+  const sender = await b.sender(0);
+  await sender.send(frame({ dst: BROADCAST, src: station(7) }));
+  await until(async () => (await dying.fdb()).some(({ mac }) => mac === station(7)));
+  await dying.removePort(a);
+  t.true((await entriesOf(dying)) > (await dying.fdb()).length);
+  const next = await b.open();
+  t.teardown(() => next.close());
+  t.is(await entriesOf(next), (await next.fdb()).length);
+});
+
+withTcx("a settled port whose link is gone leaves no pin", async (t) => {
+  const b = await bench(t, 1);
+  const datapath = await b.open();
+  t.teardown(() => datapath.close());
+  const [a = 0] = b.ifindexes;
+  const pins = async (): Promise<string[]> => {
+    const all = await readdir(b.pinRoot, { recursive: true, withFileTypes: true });
+    return all.filter(({ name }) => name === `${a}`).map(({ name }) => name);
+  };
+  await datapath.setPort(a, port([], [100]));
+  await datapath.settle(1);
+  t.deepEqual(await pins(), [`${a}`]);
+  await b.host.namespace.deleteLink({ ifindex: a });
+  await datapath.forgetPort(a);
+  t.deepEqual(await pins(), []);
+  await t.notThrowsAsync(datapath.forgetPort(a));
 });
 
 withTcx("a port begins with a filter and settles into tcx, without a frame lost or switched twice", async (t) => {

@@ -164,15 +164,7 @@ test("at shutdown streams end in order, requests in flight end, new ones are ref
   const response = await open(api.addresses.read);
   const stream = lines(response);
   await next(stream);
-  let letGo = () => {};
-  const entered = new Promise<void>((resolve) => {
-    backend.before = () => {
-      resolve();
-      return new Promise((go) => {
-        letGo = go;
-      });
-    };
-  });
+  const { entered, letGo } = backend.hold();
   const inFlight = cni("POST", "/v1/attachments", { body: attachRequest });
   await entered;
   const closed = api.close();
@@ -187,12 +179,7 @@ test("at shutdown streams end in order, requests in flight end, new ones are ref
 test("at shutdown a request that does not end is cut after the grace", async (t) => {
   const { api, backend, cni, close } = await startTestApi({ limits: { grace: 50 } });
   t.teardown(close);
-  const entered = new Promise<void>((resolve) => {
-    backend.before = () => {
-      resolve();
-      return new Promise(() => {});
-    };
-  });
+  const { entered } = backend.hold();
   const inFlight = t.throwsAsync(cni("POST", "/v1/attachments", { body: attachRequest }), { code: "ECONNRESET" });
   await entered;
   await api.close();

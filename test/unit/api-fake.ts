@@ -24,6 +24,20 @@ export class FakeBackend implements Backend {
   readonly store = new Map<string, Attachment>();
   /** set to make the next calls fail or wait */
   before: () => Promise<void> = async () => {};
+  /** The next calls wait until they are let go. */
+  hold(): { readonly entered: Promise<void>; readonly letGo: () => void } {
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const entered = new Promise<void>((resolve) => {
+      this.before = () => {
+        resolve();
+        return held;
+      };
+    });
+    return { entered, letGo };
+  }
   health = { ok: true, reasons: [] as string[] };
   readiness = { ok: true, reasons: [] as string[] };
   portList: PortStatus[] = [port("pwveth1", 7)];
@@ -145,6 +159,9 @@ export interface TestApi {
   readonly http: Client;
   close(): Promise<void>;
 }
+
+/** An answer that the HTTP server did not write: that names its headers in small letters. */
+export const BY_PLUGIN_CALLS = /^HTTP\/1\.1 \d+ [^\r]+\r\nConnection: close\r\n/;
 
 export const rootPeer = { peerCredentials: () => ({ pid: 1, uid: 0, gid: 0 }) };
 

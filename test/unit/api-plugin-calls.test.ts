@@ -1,7 +1,7 @@
 /** Calls in the CNI plugin's own words: answered without the HTTP server, and by it as soon as anything differs. */
 import { connect } from "node:net";
 import test from "ava";
-import { startTestApi, type TestApi } from "./api-fake.ts";
+import { BY_PLUGIN_CALLS, startTestApi, type TestApi } from "./api-fake.ts";
 
 const call = { env: { CNI_COMMAND: "ADD", CNI_IFNAME: "eth0" }, stdin: '{"cniVersion":"1.0.0"}' };
 
@@ -28,23 +28,6 @@ async function say({ api }: TestApi, ...pieces: readonly string[]): Promise<stri
   await closed;
   return text;
 }
-
-/** Calls wait in the backend until they are let go. */
-function hold({ backend }: TestApi): { readonly entered: Promise<void>; readonly letGo: () => void } {
-  let letGo = () => {};
-  const entered = new Promise<void>((resolve) => {
-    backend.before = () => {
-      resolve();
-      return new Promise((go) => {
-        letGo = go;
-      });
-    };
-  });
-  return { entered, letGo: () => letGo() };
-}
-
-/** The HTTP server names its headers in small letters. */
-const BY_PLUGIN_CALLS = /^HTTP\/1\.1 \d+ [^\r]+\r\nConnection: close\r\n/;
 
 function bodyOf(answer: string): unknown {
   return JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4));
@@ -99,7 +82,7 @@ test("a peer who may not call is refused", async (t) => {
 test("what comes above the bound on work, or on connections, is told to come again", async (t) => {
   for (const limits of [{ work: 1 }, { connections: 1 }]) {
     const api = await startTestApi({ limits });
-    const { entered, letGo } = hold(api);
+    const { entered, letGo } = api.backend.hold();
     const first = say(api, words(JSON.stringify(call)));
     await entered;
     const second = await say(api, words(JSON.stringify(call)));
@@ -127,7 +110,7 @@ test("a failure that nobody foresaw is told without its text", async (t) => {
 test("a plugin that leaves before its answer harms nobody", async (t) => {
   const api = await startTestApi();
   t.teardown(api.close);
-  const { entered, letGo } = hold(api);
+  const { entered, letGo } = api.backend.hold();
   const socket = connect({ path: api.api.addresses.cni });
   socket.write(words(JSON.stringify(call)));
   await entered;
@@ -143,7 +126,7 @@ test("at shutdown calls are answered, and who has said nothing is hung up on", a
   const silent = connect({ path: api.api.addresses.cni });
   const hungUp = new Promise((resolve) => silent.once("close", resolve));
   await new Promise((resolve) => silent.once("connect", resolve));
-  const { entered, letGo } = hold(api);
+  const { entered, letGo } = api.backend.hold();
   const answer = say(api, words(JSON.stringify(call)));
   await entered;
   const closed = api.api.close();
@@ -156,7 +139,7 @@ test("at shutdown calls are answered, and who has said nothing is hung up on", a
 test("a call that does not end is cut after the grace", async (t) => {
   const api = await startTestApi({ limits: { grace: 50 } });
   t.teardown(api.close);
-  const { entered } = hold(api);
+  const { entered } = api.backend.hold();
   const answer = say(api, words(JSON.stringify(call)));
   await entered;
   await api.api.close();

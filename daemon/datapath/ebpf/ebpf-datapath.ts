@@ -312,8 +312,8 @@ export class EbpfDatapath implements Datapath {
   }
 
   /**
-   * Makes the maps agree with each other after a stop in the middle of a change: flood lists and addresses follow from the ports,
-   * pins of deleted links go, and programs of an older object file are replaced where they hang.
+   * Makes the maps agree with each other after a stop in the middle of a change: flood lists and addresses follow from
+   * the ports, pins of deleted links go, and programs of an older object file are replaced where they hang.
    */
   async #mend(found: readonly PortEntry[]): Promise<void> {
     const [floods, hooked] = await Promise.all([

@@ -187,7 +187,7 @@ class TcxLinks {
     }
   }
 
-  /** Most ports go before they have settled: to look is cheaper than to be told that there is no pin. */
+  /** A port that has not settled has no pin: to look is cheaper than to be told so. */
   async forget(ifindex: number): Promise<void> {
     const pin = this.#pins.link(ifindex);
     if (existsSync(pin)) await this.#bpf.unpin(pin);
