@@ -131,8 +131,8 @@ test("a port is closed and opened, held to one source and released, and found so
   const plain = port([], [100]);
   const datapath = await b.open();
   t.teardown(() => datapath.close());
-  await datapath.setPort(other, plain);
   await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1"); // it would send by itself
+  await datapath.setPort(other, plain);
   const closed = { ...plain, open: false };
   await datapath.setPort(a, closed);
   t.true(samePort((await datapath.inspect(a))?.config ?? plain, closed));
