@@ -43,6 +43,8 @@ async function bench(t: ExecutionContext, links: number): Promise<Bench> {
   kernel.mountBpffs(pinRoot);
   const host = await lab.host("host");
   const far = await lab.host("far");
+  // It would send by itself, and be learned.
+  for (const conf of ["all", "default"]) await far.namespace.writeSysctl(`net/ipv6/conf/${conf}/disable_ipv6`, "1");
   const cables = Array.from({ length: links }, (_, n) =>
     lab.cable({ host, interface: `p${n}` }, { host: far, interface: `p${n}` }),
   );
@@ -115,7 +117,6 @@ test("counting the entries of the maps forgets none", async (t) => {
   const b = await bench(t, 1);
   const datapath = await b.open();
   t.teardown(() => datapath.close());
-  await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1"); // it would send by itself
   await datapath.setPort(b.ifindexes[0] ?? 0, port([], [100]));
   const sender = await b.sender(0);
   await sender.send(frame({ dst: BROADCAST, src: station(1) }));
@@ -131,7 +132,6 @@ test("a port is closed and opened, held to one source and released, and found so
   const plain = port([], [100]);
   const datapath = await b.open();
   t.teardown(() => datapath.close());
-  await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1"); // it would send by itself
   await datapath.setPort(other, plain);
   const closed = { ...plain, open: false };
   await datapath.setPort(a, closed);
@@ -164,7 +164,6 @@ test("an address is forgotten at all other ports of its port's switch, in all VL
   const [a = 0, other = 0, elsewhere = 0] = b.ifindexes;
   const datapath = await b.open();
   t.teardown(() => datapath.close());
-  await b.far.namespace.writeSysctl("net/ipv6/conf/all/disable_ipv6", "1");
   await datapath.setPort(a, port([300], [100]));
   await datapath.setPort(other, port([100, 200]));
   await datapath.setPort(elsewhere, port([], [100], 1));
