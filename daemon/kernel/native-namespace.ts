@@ -25,6 +25,7 @@ import type {
 } from "./kernel.ts";
 import { type BpfAddon, NativeBpf } from "./native-bpf.ts";
 import { ignoreClosed, native } from "./native-error.ts";
+import { type EventRow, eventOf, linkOf, type LinkRow } from "./native-link.ts";
 import { openNativePacketSocket, type PacketAddon } from "./native-packet.ts";
 
 /** The object that the addon's enter() gives. */
@@ -33,8 +34,8 @@ type Vlans = readonly { first: number; last: number; pvid?: boolean; untagged?: 
 
 /** The functions that address one entered namespace. */
 export interface NamespaceAddon {
-  links(ns: Ns, netnsId?: number): Promise<Link[]>;
-  link(ns: Ns, ref: LinkRef | PeerRef): Promise<Link | null>;
+  links(ns: Ns, netnsId?: number): Promise<LinkRow[]>;
+  link(ns: Ns, ref: LinkRef | PeerRef): Promise<LinkRow | null>;
   createLink(ns: Ns, spec: LinkCreate): Promise<CreatedLink>;
   changeLink(ns: Ns, ref: LinkRef, settings: LinkSettings): Promise<void>;
   changeLinkIn(ns: Ns, netns: NetnsHandle, ref: LinkRef, settings: LinkSettings): Promise<void>;
@@ -60,7 +61,7 @@ export interface NamespaceAddon {
   readSysctl(ns: Ns, path: string): Promise<string>;
   receive(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
   transmit(ns: Ns, ifindex: number, frames: readonly Uint8Array[]): Promise<void>;
-  watch(ns: Ns, listener: (events: NetlinkEvent[]) => void, receiveBuffer?: number): Promise<number>;
+  watch(ns: Ns, listener: (events: EventRow[]) => void, receiveBuffer?: number): Promise<number>;
   unwatch(ns: Ns, id: number): Promise<void>;
   writes(ns: Ns): { netlink: number; bpf: number };
   closeNamespace(ns: Ns): Promise<void>;
@@ -79,12 +80,13 @@ export class NativeNamespace implements Namespace {
     this.bpf = new NativeBpf(addon, ns);
   }
 
-  links(netnsId?: number): Promise<readonly Link[]> {
-    return native(() => this.#addon.links(this.#ns, netnsId));
+  async links(netnsId?: number): Promise<readonly Link[]> {
+    return (await native(() => this.#addon.links(this.#ns, netnsId))).map(linkOf);
   }
 
-  link(ref: LinkRef | PeerRef): Promise<Link | null> {
-    return native(() => this.#addon.link(this.#ns, ref));
+  async link(ref: LinkRef | PeerRef): Promise<Link | null> {
+    const row = await native(() => this.#addon.link(this.#ns, ref));
+    return row && linkOf(row);
   }
 
   createLink(spec: LinkCreate): Promise<CreatedLink> {
@@ -184,7 +186,8 @@ export class NativeNamespace implements Namespace {
     onEvents: (events: readonly NetlinkEvent[]) => void,
     receiveBuffer?: number,
   ): Promise<{ close(): Promise<void> }> {
-    const id = await native(() => this.#addon.watch(this.#ns, onEvents, receiveBuffer));
+    const listener = (rows: EventRow[]): void => onEvents(rows.map(eventOf));
+    const id = await native(() => this.#addon.watch(this.#ns, listener, receiveBuffer));
     return { close: () => ignoreClosed(native(() => this.#addon.unwatch(this.#ns, id))) };
   }
 

@@ -51,13 +51,12 @@ std::optional<Event> ParseEvent(const nlmsghdr* nlh) {
   return std::nullopt;
 }
 
+// An EventRow of daemon/kernel/native-link.ts: of a link the row alone.
 Napi::Value EventToJs(Napi::Env env, const Event& event) {
+  if (auto* link = std::get_if<Link>(&event)) return LinkToJs(env, *link);
   Napi::Object o = Napi::Object::New(env);
   auto type = [&](const char* text) { o.Set("type", Napi::String::New(env, text)); };
-  if (auto* link = std::get_if<Link>(&event)) {
-    type("link");
-    o.Set("link", LinkToJs(env, *link));
-  } else if (auto* gone = std::get_if<LinkGone>(&event)) {
+  if (auto* gone = std::get_if<LinkGone>(&event)) {
     type("link-gone");
     o.Set("ifindex", Napi::Number::New(env, gone->ifindex));
     o.Set("name", Napi::String::New(env, gone->name));

@@ -12,7 +12,21 @@ namespace {
 
 constexpr size_t kAliasMax = 255;  // IFALIASZ - 1, uapi/linux/if.h
 
+Napi::Value Count(Napi::Env env, uint64_t count) {
+  return Napi::Number::New(env, static_cast<double>(count));
+}
+
+// null: none
+Napi::Value NamesToJs(Napi::Env env, const std::vector<std::string>& names) {
+  if (names.empty()) return env.Null();
+  Napi::Array array = Napi::Array::New(env, names.size());
+  for (uint32_t i = 0; i < names.size(); i++) array[i] = Napi::String::New(env, names[i]);
+  return array;
+}
+
+// null: none
 Napi::Value DataToJs(Napi::Env env, const LinkData& data) {
+  if (data.empty()) return env.Null();
   Napi::Object result = Napi::Object::New(env);
   for (const auto& [name, value] : data) {
     if (auto* flag = std::get_if<bool>(&value)) result.Set(name, Napi::Boolean::New(env, *flag));
@@ -186,49 +200,48 @@ LinkRef PeerRefFromJs(const Napi::Value& value) {
   return ref;
 }
 
+// A row of daemon/kernel/native-link.ts. An object of that many properties takes N-API ten times as long: it looks each
+// name up in V8's table of strings, and each adds a step to the object's shape.
 Napi::Value LinkToJs(Napi::Env env, const Link& link) {
-  Napi::Object o = Napi::Object::New(env);
-  auto number = [&](Napi::Object& to, const char* key, double v) { to.Set(key, Napi::Number::New(env, v)); };
-  auto text = [&](const char* key, const std::string& v) { o.Set(key, Napi::String::New(env, v)); };
-  Napi::Array alt_names = Napi::Array::New(env, link.alt_names.size());
-  for (uint32_t i = 0; i < link.alt_names.size(); i++) alt_names[i] = Napi::String::New(env, link.alt_names[i]);
-  number(o, "ifindex", link.ifindex);
-  text("name", link.name);
-  o.Set("altNames", alt_names);
-  text("alias", link.alias);
-  text("kind", link.kind);
-  number(o, "flags", link.flags);
-  o.Set("up", Napi::Boolean::New(env, (link.flags & IFF_UP) != 0));
-  o.Set("carrier", Napi::Boolean::New(env, link.carrier));
-  number(o, "operState", link.oper_state);
-  number(o, "mtu", link.mtu);
-  number(o, "minMtu", link.min_mtu);
-  number(o, "maxMtu", link.max_mtu);
-  number(o, "txQueueLength", link.tx_queue_length);
-  text("mac", link.mac);
-  text("permanentMac", link.permanent_mac);
-  number(o, "master", link.master);
-  text("masterKind", link.master_kind);
-  number(o, "link", link.link);
-  number(o, "linkNetnsId", link.link_netnsid);
-  number(o, "promiscuity", link.promiscuity);
-  number(o, "carrierChanges", link.carrier_changes);
-  text("parentBus", link.parent_bus);
-  text("parentDevice", link.parent_device);
-  text("pciPath", link.pci_path);
-  o.Set("data", DataToJs(env, link.data));
-  o.Set("memberData", DataToJs(env, link.member_data));
-  Napi::Object stats = Napi::Object::New(env);
-  number(stats, "rxPackets", static_cast<double>(link.stats.rx_packets));
-  number(stats, "rxBytes", static_cast<double>(link.stats.rx_bytes));
-  number(stats, "rxErrors", static_cast<double>(link.stats.rx_errors));
-  number(stats, "rxDropped", static_cast<double>(link.stats.rx_dropped));
-  number(stats, "txPackets", static_cast<double>(link.stats.tx_packets));
-  number(stats, "txBytes", static_cast<double>(link.stats.tx_bytes));
-  number(stats, "txErrors", static_cast<double>(link.stats.tx_errors));
-  number(stats, "txDropped", static_cast<double>(link.stats.tx_dropped));
-  o.Set("stats", stats);
-  return o;
+  const LinkStats& stats = link.stats;
+  const Napi::Value row[] = {
+      Napi::Number::New(env, link.ifindex),
+      Napi::String::New(env, link.name),
+      NamesToJs(env, link.alt_names),
+      Napi::String::New(env, link.alias),
+      Napi::String::New(env, link.kind),
+      Napi::Number::New(env, link.flags),
+      Napi::Boolean::New(env, link.carrier),
+      Napi::Number::New(env, link.oper_state),
+      Napi::Number::New(env, link.mtu),
+      Napi::Number::New(env, link.min_mtu),
+      Napi::Number::New(env, link.max_mtu),
+      Napi::Number::New(env, link.tx_queue_length),
+      Napi::String::New(env, link.mac),
+      Napi::String::New(env, link.permanent_mac),
+      Napi::Number::New(env, link.master),
+      Napi::String::New(env, link.master_kind),
+      Napi::Number::New(env, link.link),
+      Napi::Number::New(env, link.link_netnsid),
+      Napi::Number::New(env, link.promiscuity),
+      Napi::Number::New(env, link.carrier_changes),
+      Napi::String::New(env, link.parent_bus),
+      Napi::String::New(env, link.parent_device),
+      Napi::String::New(env, link.pci_path),
+      DataToJs(env, link.data),
+      DataToJs(env, link.member_data),
+      Count(env, stats.rx_packets),
+      Count(env, stats.rx_bytes),
+      Count(env, stats.rx_errors),
+      Count(env, stats.rx_dropped),
+      Count(env, stats.tx_packets),
+      Count(env, stats.tx_bytes),
+      Count(env, stats.tx_errors),
+      Count(env, stats.tx_dropped),
+  };
+  Napi::Array array = Napi::Array::New(env, std::size(row));
+  for (uint32_t i = 0; i < std::size(row); i++) array[i] = row[i];
+  return array;
 }
 
 void InitLinks(Napi::Env, Napi::Object exports) {

@@ -9,7 +9,7 @@
 
 namespace pw {
 
-Napi::Value LinkToJs(Napi::Env env, const Link& link);
-LinkRef PeerRefFromJs(const Napi::Value& value);  // LinkRef | PeerRef
+Napi::Value LinkToJs(Napi::Env env, const Link& link);  // a LinkRow of daemon/kernel/native-link.ts
+LinkRef PeerRefFromJs(const Napi::Value& value);        // LinkRef | PeerRef
 
 }  // namespace pw

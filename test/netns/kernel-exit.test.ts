@@ -40,7 +40,7 @@ test("by the end of a worker thread, while the process goes on", async (t) => {
       await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
       await worker.terminate();
     }
-    console.log((await addon.link(ns, { name: "lo" })).name);
+    console.log((await addon.link(ns, { name: "lo" }))[1]);
     await addon.closeNamespace(ns);
     console.log(require("node:fs").readdirSync("/proc/self/task").filter((tid) =>
       require("node:fs").readFileSync("/proc/self/task/" + tid + "/comm", "utf8").startsWith("pw-")).length);
