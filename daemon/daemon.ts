@@ -185,7 +185,8 @@ export class Daemon implements Backend {
         // What was wrong with it is over: say so now, not at the next look.
         if (this.#news.concern(`Attachment/${attachment.id}`)) this.#watch.ask(type);
       },
-      onCniRequest: (command, result, seconds) => meters.countCni(command, result, seconds),
+      // The answer goes first.
+      onCniRequest: (...counted) => void setImmediate(() => meters.countCni(...counted)),
     });
     this.#control = new IntentControl({
       host: transactionHost({

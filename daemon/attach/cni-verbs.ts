@@ -63,7 +63,7 @@ export class CniVerbs {
   async #add(env: PortEnvironment, request: CniRequest, stderr: (text: string) => void): Promise<string> {
     const conf = this.#parse(decodeNetConf(request.stdin), env, request);
     for (const note of conf.notes) stderr(`${note}\n`);
-    if (conf.ipamType !== "") this.#host.ipam.find({ type: conf.ipamType, env: request.env });
+    const addressing = conf.ipamType === "" ? null : this.#found(conf.ipamType, request, stderr);
     const netns = this.#host.openNetns(env.netns, env.allowOwnNetns);
     try {
       const made = await this.#host.make({
@@ -76,7 +76,7 @@ export class CniVerbs {
         cni: { env: cniVariables(request.env), stdin: request.stdin },
         routing: conf.routing,
         dad: conf.dad,
-        addressing: conf.ipamType === "" ? null : this.#addressing(conf.ipamType, request, stderr),
+        addressing,
       });
       return text(chainedResult(conf.prevResult, ownResult(made, conf), conf.cniVersion));
     } finally {
@@ -139,6 +139,12 @@ export class CniVerbs {
   #parse(raw: JsonObject, env: PortEnvironment, request: CniRequest): NetConf {
     requireVerb(env.command, requireVersion(raw.cniVersion));
     return parseNetConf(raw, request.env.CNI_ARGS ?? "", this.#host.intent());
+  }
+
+  /** of a plugin that is there */
+  #found(type: string, request: CniCall, stderr: (text: string) => void): Addressing {
+    const call = ipamCall(type, request, stderr);
+    return ipamAddressing(this.#host.ipam, { ...call, file: this.#host.ipam.find(call) });
   }
 
   #addressing(type: string, request: CniCall, stderr: (text: string) => void): Addressing {

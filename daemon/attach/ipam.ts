@@ -20,6 +20,8 @@ export interface IpamCall {
   readonly type: string;
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
+  /** what `find` found; absent: it is looked for */
+  readonly file?: string;
   /** gets what the plugin writes there */
   readonly stderr: (text: string) => void;
 }
@@ -72,8 +74,8 @@ export class Ipam {
   }
 
   /** Refuses a plugin that is not installed, before anything is made that it would have to give an address to. */
-  find({ type, env }: Pick<IpamCall, "type" | "env">): void {
-    findPlugin(type, env.CNI_PATH ?? "");
+  find({ type, env }: Pick<IpamCall, "type" | "env">): string {
+    return findPlugin(type, env.CNI_PATH ?? "");
   }
 
   /** Resolves as soon as the whole result is written. */
@@ -122,7 +124,7 @@ export class Ipam {
 
   #run(call: IpamCall, command: string, onOutput?: (stdout: string) => void): Promise<string> {
     return this.#limiter.run(async () => {
-      const file = findPlugin(call.type, call.env.CNI_PATH ?? "");
+      const file = call.file ?? this.find(call);
       const env = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin", ...call.env, CNI_COMMAND: command };
       return await this.#execute({ file, env, ...(onOutput && { onOutput }) }, call);
     });

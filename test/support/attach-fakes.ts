@@ -173,7 +173,7 @@ export class FakeHost {
   };
 
   readonly ipam: Addresses = {
-    find: () => {},
+    find: ({ type }) => `/usr/lib/cni/${type}`,
     add: async (call) => {
       this.ipamCalls.push(`ADD ${call.type}`);
       await this.onStep("ipam-add");
