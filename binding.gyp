@@ -23,6 +23,7 @@
         "native/addon/executor.cc",
         "native/addon/host.cc",
         "native/addon/host_abi.cc",
+        "native/addon/host_accept.cc",
         "native/addon/host_lock.cc",
         "native/addon/host_mount.cc",
         "native/addon/host_socket.cc",

@@ -1,5 +1,5 @@
 /** Who may call: the peer of a unix socket by SO_PEERCRED. Whatever cannot be known is refused. */
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Kernel } from "../kernel/kernel.ts";
 import { messageOf } from "../thrown.ts";
 
@@ -25,21 +25,25 @@ export class PeerGuard {
   check(socket: Socket): PeerVerdict {
     let verdict = this.#verdicts.get(socket);
     if (verdict === undefined) {
-      verdict = this.#ask(socket);
+      const descriptor = descriptorOf(socket);
+      verdict = descriptor === null ? { allowed: false, who: "a peer that is gone" } : this.checkDescriptor(descriptor);
       this.#verdicts.set(socket, verdict);
     }
     return verdict;
   }
 
-  #ask(socket: Socket): PeerVerdict {
-    // Node has no public name for the descriptor of a connection.
-    const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
-    if (fd === undefined || fd < 0) return { allowed: false, who: "a peer that is gone" };
+  checkDescriptor(connection: number): PeerVerdict {
     try {
-      const { pid, uid } = this.#kernel.peerCredentials(fd);
+      const { pid, uid } = this.#kernel.peerCredentials(connection);
       return { allowed: this.#uids.has(uid), who: `uid ${uid} (process ${pid})` };
     } catch (error) {
       return { allowed: false, who: `a peer without credentials (${messageOf(error)})` };
     }
   }
+}
+
+/** null: it has none (any more). Node has no public name for it. */
+export function descriptorOf(owner: Socket | Server): number | null {
+  const fd = (owner as { _handle?: { fd?: number } | null })._handle?.fd;
+  return fd === undefined || fd < 0 ? null : fd;
 }

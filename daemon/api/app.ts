@@ -11,7 +11,6 @@ import { readBody } from "./body.ts";
 import { Connections } from "./connections.ts";
 import { sendError, toPortwrightError } from "./http-errors.ts";
 import type { Limits } from "./limits.ts";
-import type { PluginCalls } from "./plugin-calls.ts";
 import { PROTOBUF } from "./protobuf.ts";
 import type { RejectReason } from "./reject.ts";
 import { rejectReason } from "./reject.ts";
@@ -33,8 +32,6 @@ export interface AppOptions {
   readonly onRejected: (reason: RejectReason) => void;
   /** throws to refuse a request before its body is read */
   readonly admit?: (request: FastifyRequest) => void;
-  /** answers what it knows before the HTTP server sees it */
-  readonly pluginCalls?: PluginCalls;
 }
 
 export async function createApp(options: AppOptions) {
@@ -52,7 +49,6 @@ export async function createApp(options: AppOptions) {
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, options),
     frameworkErrors: (error, request, reply) => void fail(error, request, reply),
   }).withTypeProvider<JsonSchemaToTsProvider>();
-  options.pluginCalls?.attach(app.server, (socket) => !closing.has(app) && !connections.isOver(socket));
   const connections = new Connections(app.server, limits.connections);
 
   function fail(error: unknown, request: FastifyRequest, reply: Parameters<typeof sendError>[1]) {
@@ -119,8 +115,9 @@ export async function closeApp(app: App, connections: Connections, grace: number
   if (app.server.listening) {
     const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
     app.server.closeIdleConnections();
+    connections.closeSilent();
     const timer = setTimeout(() => connections.cut(), grace);
-    await closed;
+    await Promise.all([closed, connections.ended()]);
     clearTimeout(timer);
   }
   await app.close();

@@ -1,14 +1,19 @@
 /**
- * The CNI plugin's calls without the HTTP server around them, which takes longer than most of them do. What comes in the
- * very words of native/shim/client.c, in one piece, well-formed, from a peer who may, and finds room is answered here:
- * on a healthy host that is each of them. Whatever differs goes to the HTTP server just as it came, so that there is one
- * place that waits, doubts and refuses.
+ * The CNI plugin's calls without the HTTP server around them, and without a connection of Node's, which takes longer than
+ * the rest of most of them. What comes in the very words of native/shim/client.c, in one piece, well-formed, from a peer
+ * who may, and finds room is answered here: on a healthy host that is each of them. Whatever differs goes to the HTTP
+ * server just as it came, so that there is one place that waits, doubts and refuses.
  */
-import type { Server, Socket } from "node:net";
+import { closeSync, writeSync } from "node:fs";
+import { type Server, Socket } from "node:net";
 import type { CniReply, CniRequest } from "../attach/cni-request.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import type { Log } from "../log.ts";
 import { isObject, parseJson } from "../safe-json.ts";
+import { codeOf } from "../thrown.ts";
+import { descriptorOf } from "./access.ts";
 import { cniErrorReply } from "./cni-error.ts";
+import type { Connections } from "./connections.ts";
 import type { Gate } from "./gate.ts";
 import { toPortwrightError } from "./http-errors.ts";
 import type { Limits } from "./limits.ts";
@@ -20,57 +25,37 @@ const LONGEST_HEAD = 160;
 
 export interface PluginCallsOptions {
   readonly answer: (request: CniRequest) => Promise<CniReply>;
+  readonly kernel: Pick<Kernel, "acceptCalls">;
   readonly gate: Gate;
-  readonly mayCall: (socket: Socket) => boolean;
-  readonly limits: Pick<Limits, "body" | "headerTimeout">;
+  /** `connection` is a descriptor */
+  readonly mayCall: (connection: number) => boolean;
+  readonly limits: Pick<Limits, "body">;
   readonly log: Log;
 }
 
 export class PluginCalls {
   readonly #options: PluginCallsOptions;
-  /** connections that have said nothing yet */
-  readonly #silent = new Set<Socket>();
+  #acceptor: { close(): void } | null = null;
 
   constructor(options: PluginCallsOptions) {
     this.#options = options;
   }
 
-  /** Goes in front of the listeners for connections that `server` has now. `hasRoom` is asked when a request is there. */
-  attach(server: Server, hasRoom: (socket: Socket) => boolean): void {
-    const others = server.listeners("connection");
-    server.removeAllListeners("connection");
-    server.on("connection", (socket: Socket) => {
-      this.#silent.add(socket);
-      const begin = (): void => {
-        clearTimeout(patience);
-        this.#silent.delete(socket);
-        socket.off("data", see);
-      };
-      const handOver = (): void => {
-        begin();
-        socket.off("error", ignore);
-        for (const listener of others) listener.call(server, socket);
-      };
-      const see = (first: Buffer): void => {
-        begin();
-        const request = this.#options.mayCall(socket) && hasRoom(socket) ? this.#requestOf(first) : null;
-        if (request === null) {
-          socket.unshift(first);
-          return handOver();
-        }
-        socket.resume(); // else nobody would see that the plugin has left
-        void this.#call(socket, request);
-      };
-      const patience = setTimeout(handOver, this.#options.limits.headerTimeout);
-      socket.on("error", ignore);
-      socket.on("data", see);
-      socket.once("close", begin);
+  /** Takes the connections that `server`, which listens on a unix socket, would take. */
+  start(server: Server, connections: Connections): void {
+    const { kernel, mayCall } = this.#options;
+    const listening = descriptorOf(server);
+    if (listening === null) throw new TypeError("the server does not listen");
+    this.#acceptor = kernel.acceptCalls(listening, (connection, first) => {
+      const request = first && !connections.isFull && mayCall(connection) ? this.#requestOf(first) : null;
+      if (request === null) connections.handOver(server, connection, first);
+      else void this.#call(new OpenCall(connection, connections), request);
     });
   }
 
-  /** Hangs up on those who have said nothing: the server's own closeIdleConnections() does not know of them. */
-  closeIdle(): void {
-    for (const socket of this.#silent) socket.destroy();
+  /** Takes no more. Calls that are being answered are among the connections. */
+  stop(): void {
+    this.#acceptor?.close();
   }
 
   /** null: not for us */
@@ -88,7 +73,7 @@ export class PluginCalls {
     }
   }
 
-  async #call(socket: Socket, request: CniRequest): Promise<void> {
+  async #call(call: OpenCall, request: CniRequest): Promise<void> {
     const { gate, answer, log } = this.#options;
     let status = "200 OK";
     let reply: CniReply;
@@ -101,10 +86,52 @@ export class PluginCalls {
       reply = cniErrorReply(error, request);
     }
     const text = JSON.stringify(reply);
-    socket.end(
+    call.end(
       `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n` +
         `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
     );
+  }
+}
+
+/** A connection by its descriptor, until it is answered or cut. */
+class OpenCall {
+  readonly #descriptor: number;
+  readonly #release: () => void;
+  #isOpen = true;
+  /** has what did not fit into the socket's buffer, and the descriptor */
+  #rest: Socket | null = null;
+
+  constructor(descriptor: number, connections: Connections) {
+    this.#descriptor = descriptor;
+    this.#release = connections.hold(this);
+  }
+
+  destroy(): void {
+    this.#rest?.destroy();
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#descriptor);
+    this.#release();
+  }
+
+  end(text: string): void {
+    if (!this.#isOpen) return;
+    const bytes = Buffer.from(text);
+    const written = this.#write(bytes);
+    if (written === bytes.length) return this.destroy();
+    this.#isOpen = false;
+    this.#rest = new Socket({ fd: this.#descriptor, writable: true });
+    this.#rest.on("error", () => {}).once("close", this.#release);
+    this.#rest.end(bytes.subarray(written));
+  }
+
+  /** Who has left early has no use for an answer: to him all is written. */
+  #write(bytes: Buffer): number {
+    try {
+      return writeSync(this.#descriptor, bytes);
+    } catch (error) {
+      return codeOf(error) === "EAGAIN" ? 0 : bytes.length;
+    }
   }
 }
 
@@ -118,6 +145,3 @@ function isCniRequest(value: unknown): value is CniRequest {
     variables.every(([name, text]) => name.startsWith("CNI_") && typeof text === "string")
   );
 }
-
-/** Who leaves early has no use for an answer. */
-function ignore(): void {}

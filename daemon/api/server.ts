@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import { PortwrightError } from "../errors.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import type { Log } from "../log.ts";
 import { PeerGuard, type PeerKernel } from "./access.ts";
 import { passedSockets } from "./activation.ts";
@@ -28,7 +29,7 @@ import { prepareRunDirectory } from "./run-directory.ts";
 
 export interface ApiOptions {
   readonly backend: Backend;
-  readonly kernel: PeerKernel;
+  readonly kernel: PeerKernel & Pick<Kernel, "acceptCalls">;
   readonly runDirectory: string;
   /** null: no HTTP listener. Port 0 takes a free one. */
   readonly http: { readonly host: string; readonly port: number } | null;
@@ -71,9 +72,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     for (const surface of surfaces) surface.streams.close();
     await Promise.all(
       surfaces.map(async ({ app, connections, pluginCalls, limits }) => {
-        const closed = closeApp(app, connections, limits.grace);
-        pluginCalls?.closeIdle();
-        await closed;
+        pluginCalls?.stop();
+        await closeApp(app, connections, limits.grace);
       }),
     );
   };
@@ -86,6 +86,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       admin: await listenOnUnix(admin.app, passed.admin, at("admin.sock"), 0o600),
       http: host === null ? null : await listenHttp(web.app, passed.http, host, options.http?.port ?? 0),
     };
+    attach.pluginCalls?.start(attach.app.server, attach.connections);
     options.log.info(addresses, "API listens");
     return { addresses, close };
   } catch (error) {
@@ -132,12 +133,13 @@ async function attachSurface(options: ApiOptions): Promise<Surface> {
   const pluginCalls = new PluginCalls({
     answer: (request) => backend.cni(request),
     gate,
-    mayCall: (socket) => guard.check(socket).allowed,
+    kernel: options.kernel,
+    mayCall: (connection) => guard.checkDescriptor(connection).allowed,
     limits,
     log,
   });
   const admit = admission(options, guard, "attach");
-  const surface = await createSurface(options, attachLimits, "Portwright attach API", { admit, pluginCalls });
+  const surface = await createSurface(options, attachLimits, "Portwright attach API", { admit });
   const { app, streams } = surface;
   cniRoute(app, backend, gate);
   attachRoutes(app, options.backend, gate);
@@ -180,7 +182,7 @@ async function createSurface(
   options: ApiOptions,
   defaults: Limits,
   title: string,
-  door: Pick<AppOptions, "admit" | "pluginCalls"> = {},
+  door: Pick<AppOptions, "admit"> = {},
 ): Promise<Surface> {
   const { log, onRejected = () => {} } = options;
   const limits = { ...defaults, ...options.limits };

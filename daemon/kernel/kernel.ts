@@ -303,6 +303,11 @@ export interface Kernel {
   lockDirectory(path: string): { release(): void };
   /** SO_PEERCRED of a connected unix socket */
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number };
+  /**
+   * Takes the connections of a socket that Node listens on before Node does. `take` gets each, with what it has sent so
+   * far, null for nothing yet; the descriptor, which does not block, is its own to close.
+   */
+  acceptCalls(listening: number, take: (connection: number, first: Buffer | null) => void): { close(): void };
   /** possible CPUs: the number of values in a per-CPU map entry */
   readonly cpus: number;
   /** sizes and offsets of the structures in bpf/abi.h, as "struct.field" -> offset and "struct" -> size */

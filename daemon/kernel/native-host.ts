@@ -9,6 +9,8 @@ export interface HostAddon {
   mountBpffs(directory: string): void;
   unmountBpffs(directory: string): void;
   lockDirectory(path: string): number;
+  /** gives what ends it */
+  acceptCalls(listening: number, take: (connection: number, first: Buffer | null) => void): () => void;
   peerCredentials(fd: number): { pid: number; uid: number; gid: number };
   notify(socketPath: string, message: string): void;
   possibleCpus(): number;
@@ -17,7 +19,15 @@ export interface HostAddon {
 
 export type Host = Pick<
   Kernel,
-  "isBpffs" | "mountBpffs" | "unmountBpffs" | "lockDirectory" | "peerCredentials" | "cpus" | "abi" | "notify"
+  | "isBpffs"
+  | "mountBpffs"
+  | "unmountBpffs"
+  | "lockDirectory"
+  | "acceptCalls"
+  | "peerCredentials"
+  | "cpus"
+  | "abi"
+  | "notify"
 >;
 
 export function nativeHost(addon: HostAddon): Host {
@@ -29,6 +39,7 @@ export function nativeHost(addon: HostAddon): Host {
       const fd = nativeSync(() => addon.lockDirectory(path));
       return { release: () => closeSync(fd) };
     },
+    acceptCalls: (listening, take) => ({ close: nativeSync(() => addon.acceptCalls(listening, take)) }),
     peerCredentials: (fd) => nativeSync(() => addon.peerCredentials(fd)),
     notify: (socketPath, message) => nativeSync(() => addon.notify(socketPath, message)),
     cpus: nativeSync(() => addon.possibleCpus()),

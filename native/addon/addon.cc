@@ -16,6 +16,7 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   pw::InitBpf(env, exports);
   pw::InitHost(env, exports);
+  pw::InitAccept(env, exports);
   pw::InitNetns(env, exports);
   pw::InitNetnsMake(env, exports);
   pw::InitNamespace(env, exports);

@@ -21,6 +21,7 @@ class Fd {
   Fd& operator=(const Fd&) = delete;
   ~Fd() { Reset(); }
 
+  int Release() { return std::exchange(fd_, -1); }  // the caller's from now on
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
   void Reset(int fd = -1) {

@@ -34,5 +34,6 @@ void EachAbiValue(const std::function<void(const char* name, uint64_t value)>& u
 }  // namespace host
 
 void InitHost(Napi::Env env, Napi::Object exports);
+void InitAccept(Napi::Env env, Napi::Object exports);  // host_accept.cc
 
 }  // namespace pw

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import test from "ava";
 import { conf, freshSocket, json, listen, run, serve, socketFile, socketFileDir, useShim } from "../support/shim.ts";
+import { sayAtOnce } from "../support/say-at-once.ts";
 import { BY_PLUGIN_CALLS, startTestApi } from "../unit/api-fake.ts";
 
 useShim();
@@ -20,17 +21,17 @@ test("the daemon takes its words without the HTTP server", async (t) => {
   const api = await startTestApi();
   t.teardown(api.close);
   const path = freshSocket();
-  let answer = "";
+  const words: Buffer[] = [];
   const between = createServer((plugin) => {
     const daemon = connect({ path: api.api.addresses.cni });
-    daemon.on("data", (bytes) => (answer += bytes.toString()));
+    plugin.on("data", (bytes) => words.push(bytes));
     plugin.pipe(daemon).pipe(plugin);
   });
   await listen(t, between, path);
   const out = await run("ADD", conf(path), { CNI_NETNS: "/run/netns/x" });
   t.is(out.code, 0, out.stderr);
-  t.regex(answer, BY_PLUGIN_CALLS);
-  t.is(api.backend.cniCalls.length, 1);
+  t.regex(await sayAtOnce(api.api.addresses.cni, Buffer.concat(words)).answer, BY_PLUGIN_CALLS);
+  t.is(api.backend.cniCalls.length, 2);
 });
 
 test("VERSION is answered without a daemon", async (t) => {

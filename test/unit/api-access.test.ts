@@ -4,7 +4,7 @@ import { chmodSync } from "node:fs";
 import { createRequire } from "node:module";
 import test from "ava";
 import { type HostAddon, nativeHost } from "../../daemon/kernel/native-host.ts";
-import { startTestApi, type TestApi } from "./api-fake.ts";
+import { rootPeer, startTestApi, type TestApi } from "./api-fake.ts";
 import { attachRequest } from "./api-samples.ts";
 
 const addon = createRequire(import.meta.url)("../../build/Release/portwright.node") as HostAddon;
@@ -94,6 +94,7 @@ test("users can be allowed by id", async (t) => {
 
 test("credentials that cannot be read are refused", async (t) => {
   const failing = {
+    ...rootPeer,
     peerCredentials: () => {
       throw new Error("ENOTCONN");
     },

@@ -11,6 +11,7 @@ import { type Api, type ApiOptions, startApi } from "../../daemon/api/server.ts"
 import type { CniReply, CniRequest } from "../../daemon/attach/cni-request.ts";
 import type { FdbEntry, PortCounters } from "../../daemon/datapath/datapath.ts";
 import { PortwrightError } from "../../daemon/errors.ts";
+import { nativeKernel } from "../../daemon/kernel/native.ts";
 import type { Log } from "../../daemon/log.ts";
 import type { Attachment } from "../../daemon/model/attachment.ts";
 import type { PortStatus, Status } from "../../daemon/model/status.ts";
@@ -163,7 +164,10 @@ export interface TestApi {
 /** An answer that the HTTP server did not write: that names its headers in small letters. */
 export const BY_PLUGIN_CALLS = /^HTTP\/1\.1 \d+ [^\r]+\r\nConnection: close\r\n/;
 
-export const rootPeer = { peerCredentials: () => ({ pid: 1, uid: 0, gid: 0 }) };
+export const rootPeer = {
+  peerCredentials: () => ({ pid: 1, uid: 0, gid: 0 }),
+  acceptCalls: nativeKernel().acceptCalls,
+};
 
 export async function startTestApi(options: Partial<ApiOptions> = {}): Promise<TestApi> {
   const directory = mkdtempSync(path.join(tmpdir(), `pw-api-${process.pid}-`));

@@ -1,6 +1,8 @@
 /** Calls in the CNI plugin's own words: answered without the HTTP server, and by it as soon as anything differs. */
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import test from "ava";
+import { sayAtOnce } from "../support/say-at-once.ts";
 import { BY_PLUGIN_CALLS, startTestApi, type TestApi } from "./api-fake.ts";
 
 const call = { env: { CNI_COMMAND: "ADD", CNI_IFNAME: "eth0" }, stdin: '{"cniVersion":"1.0.0"}' };
@@ -13,8 +15,19 @@ function words(body: string, length = Buffer.byteLength(body)): string {
   );
 }
 
+async function say({ api }: TestApi, text: string): Promise<string> {
+  await waits();
+  return await sayAtOnce(api.addresses.cni, text).answer;
+}
+
+/** Resolves when servers have waited for connections once: who comes before that is taken by Node. */
+async function waits(): Promise<void> {
+  await nextTurn(); // of the turn that has begun
+  await nextTurn();
+}
+
 /** Each piece in a write of its own. */
-async function say({ api }: TestApi, ...pieces: readonly string[]): Promise<string> {
+async function stammer({ api }: TestApi, ...pieces: readonly string[]): Promise<string> {
   const socket = connect({ path: api.addresses.cni });
   let text = "";
   socket.setEncoding("utf8").on("data", (chunk: string) => {
@@ -39,7 +52,7 @@ test("a call in one piece is answered at once; in two it is the HTTP server's, w
   const text = words(JSON.stringify({ ...call, stdin: '{"name":"ü€"}' }));
   const quick = await say(api, text);
   t.regex(quick, BY_PLUGIN_CALLS);
-  const slow = await say(api, text.slice(0, 150), text.slice(150));
+  const slow = await stammer(api, text.slice(0, 150), text.slice(150));
   t.regex(slow, /^HTTP\/1\.1 200 OK\r\n/);
   t.notRegex(slow, BY_PLUGIN_CALLS);
   t.deepEqual(bodyOf(quick), { exitCode: 0, stdout: '{"cniVersion":"1.1.0"}', stderr: "" });
@@ -63,7 +76,7 @@ for (const [what, text, status] of REFUSED) {
   test(`${what} is refused by the HTTP server, in the form of a CNI reply`, async (t) => {
     const api = await startTestApi();
     t.teardown(api.close);
-    const answer = await say(api, text);
+    const answer = await (text.length > 100_000 ? stammer(api, text) : say(api, text));
     t.is(Number(answer.slice(9, 12)), status, answer);
     t.notRegex(answer, BY_PLUGIN_CALLS);
     t.like(bodyOf(answer), { exitCode: 1 });
@@ -111,13 +124,36 @@ test("a plugin that leaves before its answer harms nobody", async (t) => {
   const api = await startTestApi();
   t.teardown(api.close);
   const { entered, letGo } = api.backend.hold();
-  const socket = connect({ path: api.api.addresses.cni });
-  socket.write(words(JSON.stringify(call)));
+  await waits();
+  const plugin = sayAtOnce(api.api.addresses.cni, words(JSON.stringify(call)));
   await entered;
-  socket.destroy();
+  plugin.leave();
+  t.is(await plugin.answer, "");
   letGo();
   api.backend.before = async () => {};
   t.regex(await say(api, words(JSON.stringify(call))), BY_PLUGIN_CALLS);
+});
+
+test("an answer that is longer than the socket's buffer comes whole, or is cut with those that do not end", async (t) => {
+  const api = await startTestApi({ limits: { grace: 50 } });
+  t.teardown(api.close);
+  const stdout = "x".repeat(3_000_000);
+  api.backend.cni = () => Promise.resolve({ exitCode: 0, stdout, stderr: "" });
+  const answer = await say(api, words(JSON.stringify(call)));
+  t.regex(answer, BY_PLUGIN_CALLS);
+  t.deepEqual(bodyOf(answer), { exitCode: 0, stdout, stderr: "" });
+
+  const called = new Promise<void>((resolve) => {
+    api.backend.cni = () => {
+      resolve();
+      return Promise.resolve({ exitCode: 0, stdout, stderr: "" });
+    };
+  });
+  const said = sayAtOnce(api.api.addresses.cni, words(JSON.stringify(call)), { deaf: true });
+  await called;
+  await api.api.close();
+  said.leave();
+  t.is(await said.answer, "");
 });
 
 test("at shutdown calls are answered, and who has said nothing is hung up on", async (t) => {
@@ -136,6 +172,34 @@ test("at shutdown calls are answered, and who has said nothing is hung up on", a
   await closed;
 });
 
+test("at shutdown calls in other words are answered, too", async (t) => {
+  const api = await startTestApi();
+  t.teardown(api.close);
+  const { entered, letGo } = api.backend.hold();
+  const answer = say(api, words(JSON.stringify(call)).replace("Host: portwright", "Host: localhost"));
+  await entered;
+  const closed = api.api.close();
+  await waits();
+  letGo();
+  t.like(bodyOf(await answer), { exitCode: 0 });
+  await closed;
+});
+
+test("what comes above twice the bound on connections is hung up on", async (t) => {
+  const api = await startTestApi({ limits: { connections: 1, headerTimeout: 60_000, requestTimeout: 60_000 } });
+  t.teardown(api.close);
+  await waits();
+  const ends = (socket: Socket) => new Promise((resolve) => socket.once("close", resolve));
+  const silent = [connect({ path: api.api.addresses.cni }), connect({ path: api.api.addresses.cni })];
+  t.teardown(() => silent.forEach((socket) => socket.destroy()));
+  await waits();
+  await ends(connect({ path: api.api.addresses.cni }).resume());
+  t.deepEqual(
+    silent.map(({ readyState }) => readyState),
+    ["open", "open"],
+  );
+});
+
 test("a call that does not end is cut after the grace", async (t) => {
   const api = await startTestApi({ limits: { grace: 50 } });
   t.teardown(api.close);
@@ -149,5 +213,5 @@ test("a call that does not end is cut after the grace", async (t) => {
 test("a connection that says nothing is told in time that this took too long", async (t) => {
   const api = await startTestApi({ limits: { headerTimeout: 100 } });
   t.teardown(api.close);
-  t.regex(await say(api), /^HTTP\/1\.1 408 /);
+  t.regex(await stammer(api), /^HTTP\/1\.1 408 /);
 });

@@ -1,6 +1,6 @@
 /** Which routes each of the four servers has, and that what they say is what the daemon said. */
 import test from "ava";
-import { startTestApi } from "./api-fake.ts";
+import { rootPeer, startTestApi } from "./api-fake.ts";
 import { attachRequest, HUGE, status } from "./api-samples.ts";
 
 test("the attach socket makes, lists, shows and removes attachments", async (t) => {
@@ -162,7 +162,9 @@ test("no other surface changes the intent, and the admin socket is root's", asyn
   const { cni, read, http, close } = await startTestApi();
   t.teardown(close);
   for (const surface of [cni, read, http]) t.is((await surface("POST", "/v1/apply", { body: {} })).status, 404);
-  const stranger = await startTestApi({ kernel: { peerCredentials: () => ({ pid: 2, uid: 1000, gid: 1000 }) } });
+  const stranger = await startTestApi({
+    kernel: { ...rootPeer, peerCredentials: () => ({ pid: 2, uid: 1000, gid: 1000 }) },
+  });
   t.teardown(stranger.close);
   t.is((await stranger.admin("GET", "/v1/transaction")).json.error.code, "FORBIDDEN");
 });
