@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "error.h"
 #include "fd.h"
@@ -92,6 +94,7 @@ class Child {
     }
   }
 
+  pid_t pid() const { return pid_; }
   const Fd& end() const { return end_; }  // readable when the process has ended
   void Kill() { kill(-pid_, SIGKILL); }
   int Wait() {
@@ -138,46 +141,70 @@ void Feed(Fd& fd, const std::string& text, size_t& written) {
   fd.Reset();
 }
 
+// Woken threads are put where they ran before, also while another CPU idles (select_idle_cpu looks for one only at low
+// load, SIS_UTIL). Where that is the CPU of the thread that starts the program, both wait for one another.
+void KeepOff(pid_t pid, int cpu) {
+  cpu_set_t others;
+  if (cpu < 0 || sched_getaffinity(0, sizeof(others), &others) < 0) return;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) > 0) sched_setaffinity(pid, sizeof(others), &others);
+}
+
+class Running : public Program {
+ public:
+  explicit Running(const ProgramCall& call) : input_(MakePipe()), output_(MakePipe()), errors_(MakePipe()) {
+    for (const Fd* fd : {&input_.write, &output_.read, &errors_.read}) Unblock(*fd);
+    Feed(input_.write, call.input, written_);
+    const int cpu = sched_getcpu();
+    child_.emplace(call, SpawnSettings(input_.read.get(), output_.write.get(), errors_.write.get()));
+    KeepOff(child_->pid(), cpu);
+    input_.read.Reset();
+    output_.write.Reset();
+    errors_.write.Reset();
+  }
+
+  ProgramEnd Attend(const ProgramCall& call, const std::function<void(const std::string&)>& on_output) override {
+    ProgramEnd end;
+    const auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
+    for (bool ended = false; !ended;) {
+      // What has been closed is -1, which poll passes over.
+      pollfd fds[] = {{input_.write.get(), POLLOUT, 0},
+                      {output_.read.get(), POLLIN, 0},
+                      {errors_.read.get(), POLLIN, 0},
+                      {child_->end().get(), POLLIN, 0}};
+      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+      int n = poll(fds, 4, static_cast<int>(std::max<int64_t>(left, 0)));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) throw KernelError(errno, "poll", call.file);
+      if (n == 0) {
+        end.cut = "timeout";
+        break;
+      }
+      // Looked at before the rest: what it wrote last is in the pipes by then.
+      ended = fds[3].revents != 0;
+      if (fds[0].revents != 0) Feed(input_.write, call.input, written_);
+      const size_t before = end.output.size();
+      if (!Drain(output_.read, end.output, call.max_output) || !Drain(errors_.read, end.errors, call.max_output)) {
+        end.cut = "output";
+        break;
+      }
+      if (on_output && end.output.size() > before) on_output(end.output);
+    }
+    if (*end.cut != 0) child_->Kill();
+    end.status = child_->Wait();
+    return end;
+  }
+
+ private:
+  Pipe input_, output_, errors_;
+  size_t written_ = 0;
+  std::optional<Child> child_;
+};
+
 }  // namespace
 
-ProgramEnd RunProgram(const ProgramCall& call, const std::function<void(const std::string&)>& on_output) {
-  Pipe input = MakePipe(), output = MakePipe(), errors = MakePipe();
-  Child child(call, SpawnSettings(input.read.get(), output.write.get(), errors.write.get()));
-  input.read.Reset();
-  output.write.Reset();
-  errors.write.Reset();
-  for (const Fd* fd : {&input.write, &output.read, &errors.read}) Unblock(*fd);
-
-  ProgramEnd end;
-  size_t written = 0;
-  const auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
-  for (bool ended = false; !ended;) {
-    // What has been closed is -1, which poll passes over.
-    pollfd fds[] = {{input.write.get(), POLLOUT, 0},
-                    {output.read.get(), POLLIN, 0},
-                    {errors.read.get(), POLLIN, 0},
-                    {child.end().get(), POLLIN, 0}};
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    int n = poll(fds, 4, static_cast<int>(std::max<int64_t>(left, 0)));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw KernelError(errno, "poll", call.file);
-    if (n == 0) {
-      end.cut = "timeout";
-      break;
-    }
-    // Looked at before the rest: what it wrote last is in the pipes by then.
-    ended = fds[3].revents != 0;
-    if (fds[0].revents != 0) Feed(input.write, call.input, written);
-    const size_t before = end.output.size();
-    if (!Drain(output.read, end.output, call.max_output) || !Drain(errors.read, end.errors, call.max_output)) {
-      end.cut = "output";
-      break;
-    }
-    if (on_output && end.output.size() > before) on_output(end.output);
-  }
-  if (*end.cut != 0) child.Kill();
-  end.status = child.Wait();
-  return end;
+std::unique_ptr<Program> Program::Start(const ProgramCall& call) {
+  return std::make_unique<Running>(call);
 }
 
 }  // namespace pw

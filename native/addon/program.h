@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,16 @@ struct ProgramEnd {
   std::string output, errors;
 };
 
-// Blocks until the program has ended, or was killed with all that it had started. `on_output`, if there is one, is
-// called with all that it has written so far whenever that is more.
-ProgramEnd RunProgram(const ProgramCall& call, const std::function<void(const std::string&)>& on_output);
+// A program that has begun. Whoever destroys it kills it, with all that it has started, and waits for its end.
+class Program {
+ public:
+  // Throws KernelError if it cannot be started. What the pipe takes of the input is there when it begins.
+  static std::unique_ptr<Program> Start(const ProgramCall& call);
+  virtual ~Program() = default;
+  // Blocks until it has ended, or was killed. `on_output`, if there is one, is called with all that it has written so
+  // far whenever that is more.
+  virtual ProgramEnd Attend(const ProgramCall& call, const std::function<void(const std::string&)>& on_output) = 0;
+};
 
 void InitPrograms(Napi::Env env, Napi::Object exports);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// runProgram(file, environment, input, timeout, maxOutput, onOutput?): a promise, kept by a thread of libuv's pool.
+// runProgram(file, environment, input, timeout, maxOutput, onOutput?): a promise, kept by a thread of libuv's pool. The
+// program is started at once, and throws if it cannot be.
 #include <sys/wait.h>
 
 #include <memory>
@@ -29,9 +30,10 @@ using Listener = Napi::TypedThreadSafeFunction<std::nullptr_t, std::string, Tell
 
 class ProgramRun : public Napi::AsyncWorker {
  public:
-  ProgramRun(Napi::Env env, ProgramCall call, std::optional<Listener> listener)
+  ProgramRun(Napi::Env env, ProgramCall call, std::unique_ptr<Program> program, std::optional<Listener> listener)
       : AsyncWorker(env, "pw-program"),
         call_(std::move(call)),
+        program_(std::move(program)),
         listener_(std::move(listener)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
   ~ProgramRun() override {
@@ -49,7 +51,7 @@ class ProgramRun : public Napi::AsyncWorker {
           if (listener_->NonBlockingCall(text.get()) == napi_ok) text.release();
         };
       }
-      end_ = RunProgram(call_, on_output);
+      end_ = program_->Attend(call_, on_output);
     } catch (const KernelError& e) {
       error_ = e;
     } catch (const std::exception& e) {
@@ -70,6 +72,7 @@ class ProgramRun : public Napi::AsyncWorker {
 
  private:
   ProgramCall call_;
+  std::unique_ptr<Program> program_;
   std::optional<Listener> listener_;
   Napi::Promise::Deferred deferred_;
   ProgramEnd end_;
@@ -86,9 +89,12 @@ Napi::Value Run(const Napi::CallbackInfo& info) {
   call.input = ToText(info[2], "input");
   call.timeout_ms = ToU32(info[3], "timeout", 600'000);
   call.max_output = ToU32(info[4], "maxOutput");
+  // Here, not on the other thread: that may have to wait until this one rests.
+  std::unique_ptr<Program> program = Program::Start(call);
   std::optional<Listener> listener;
   if (info[5].IsFunction()) listener = Listener::New(info.Env(), info[5].As<Napi::Function>(), "pw-output", 0, 1);
-  auto* run = new ProgramRun(info.Env(), std::move(call), std::move(listener));  // deletes itself when it is done
+  auto* run = new ProgramRun(info.Env(), std::move(call), std::move(program),
+                             std::move(listener));  // deletes itself when it is done
   Napi::Promise promise = run->promise();
   run->Queue();
   return promise;
