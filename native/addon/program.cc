@@ -141,8 +141,9 @@ void Feed(Fd& fd, const std::string& text, size_t& written) {
   fd.Reset();
 }
 
-// Woken threads are put where they ran before, also while another CPU idles (select_idle_cpu looks for one only at low
-// load, SIS_UTIL). Where that is the CPU of the thread that starts the program, both wait for one another.
+// For the program's life, and that of what it starts. Woken threads are put where they ran before, also while another
+// CPU idles (select_idle_cpu looks for one only at low load, SIS_UTIL). Where that is the CPU of the thread that starts
+// the program, both wait for one another.
 void KeepOff(pid_t pid, int cpu) {
   cpu_set_t others;
   if (cpu < 0 || sched_getaffinity(0, sizeof(others), &others) < 0) return;
