@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeSync } 
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { descriptorOf } from "../../daemon/api/access.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
@@ -29,6 +29,12 @@ async function served(t: ExecutionContext) {
   return { path, listening: descriptorOf(server) ?? -1, byNode: () => byNode };
 }
 
+/** Resolves when the loop has waited for connections once, with what it was told to wait for before. */
+async function waits(): Promise<void> {
+  await nextTurn(); // of the turn that has begun
+  await nextTurn();
+}
+
 /** How many descriptors of this process are of the same socket. */
 function descriptorsOf(descriptor: number): number {
   const what = readlinkSync(`/proc/self/fd/${descriptor}`);
@@ -49,7 +55,7 @@ test.serial("connections come with what they have said so far; when it is closed
   const acceptor = host.acceptCalls(listening, (connection, first) => {
     taken.push([connection, first && first.toString()]);
   });
-  await sleep(10);
+  await waits();
   t.is(descriptorsOf(listening), 2);
 
   const silent = connect({ path });
@@ -69,7 +75,7 @@ test.serial("connections come with what they have said so far; when it is closed
 
   acceptor.close();
   acceptor.close();
-  await sleep(10);
+  await waits();
   t.is(descriptorsOf(listening), 1);
   t.is(await sayAtOnce(path, "words").answer, "node");
   t.deepEqual([taken.length, byNode()], [2, 1]);
@@ -83,7 +89,7 @@ test.serial("the listener may close it", async (t) => {
     acceptor.close();
     closeSync(connection);
   });
-  await sleep(10);
+  await waits();
   await Promise.all([sayAtOnce(path, "a").answer, sayAtOnce(path, "b").answer]);
   await until(() => byNode() === 1);
   t.is(taken, 1);
@@ -94,7 +100,7 @@ test.serial("one that leaves at once is none", async (t) => {
   let taken = 0;
   const acceptor = host.acceptCalls(listening, () => taken++);
   t.teardown(() => acceptor.close());
-  await sleep(10);
+  await waits();
   execFileSync(process.execPath, ["-e", `require("node:net").connect(${JSON.stringify(path)}).destroy()`]);
   await sleep(50);
   t.deepEqual([taken, byNode()], [0, 0]);
