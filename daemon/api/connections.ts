@@ -7,6 +7,7 @@ interface Connection {
 }
 
 export class Connections {
+  readonly #server: Server;
   readonly #limit: number;
   readonly #open = new Set<Connection>();
   /** above the limit: they are answered, once, so that the client learns why */
@@ -16,6 +17,7 @@ export class Connections {
   #onEnd: () => void = () => {};
 
   constructor(server: Server, limit: number) {
+    this.#server = server;
     this.#limit = limit;
     server.maxConnections = 2 * limit;
     server.on("connection", (socket: Socket) => {
@@ -42,14 +44,14 @@ export class Connections {
   }
 
   /** Gives the server one that it has not accepted itself, with what was read from it already. */
-  handOver(server: Server, descriptor: number, first: Buffer | null): void {
-    if (this.#open.size >= server.maxConnections) return closeSync(descriptor);
+  handOver(descriptor: number, first: Buffer | null): void {
+    if (this.#open.size >= this.#server.maxConnections) return closeSync(descriptor);
     const socket = new Socket({ fd: descriptor, readable: true, writable: true, allowHalfOpen: true });
     if (first !== null) {
       this.#heard.add(socket);
       socket.unshift(first);
     }
-    server.emit("connection", socket);
+    this.#server.emit("connection", socket);
   }
 
   /** Resolves when none is left. */

@@ -1,6 +1,6 @@
 /**
  * The CNI plugin's calls without the HTTP server around them and without a connection of Node's: each takes JavaScript's
- * thread some tenths of a millisecond, of a call that takes two to six in all. What comes in the very words of
+ * thread some tenths of a millisecond, of a call that takes two to seven in all. What comes in the very words of
  * native/shim/client.c, in one piece, well-formed, from a peer who may, and finds room is answered here: on a healthy host
  * that is nearly each of them. Whatever differs goes to the HTTP server just as it came, so that there is one place that
  * waits, doubts and refuses.
@@ -49,7 +49,7 @@ export class PluginCalls {
     if (listening === null) throw new TypeError("the server does not listen");
     this.#acceptor = kernel.acceptCalls(listening, (connection, first) => {
       const request = first && !connections.isFull && mayCall(connection) ? this.#requestOf(first) : null;
-      if (request === null) connections.handOver(server, connection, first);
+      if (request === null) connections.handOver(connection, first);
       else void this.#call(new OpenCall(connection, connections), request);
     });
   }

@@ -96,8 +96,6 @@ export class Records {
   readonly #log: RecordsLog;
   readonly #unflushed = new Set<string>();
   readonly #records = new Map<string, AttachmentRecord>();
-  /** by id, of what has a file: each is asked for at every step */
-  readonly #names = new Map<string, string>();
   /** files that were set aside because they could not be read */
   readonly corrupt: readonly string[];
 
@@ -133,7 +131,7 @@ export class Records {
    */
   putPending(record: AttachmentRecord): void {
     const pending = withState(record, "pending");
-    this.#files.write(this.#nameOf(pending.attachment.id), encodeRecord(pending));
+    this.#files.write(recordFileName(pending.attachment.id), encodeRecord(pending));
     this.#records.set(pending.attachment.id, pending);
   }
 
@@ -155,7 +153,7 @@ export class Records {
    */
   putReady(record: AttachmentRecord): void {
     const ready = withState(record, "ready");
-    const name = this.#nameOf(ready.attachment.id);
+    const name = recordFileName(ready.attachment.id);
     this.#files.write(name, encodeRecord(ready));
     this.#records.set(ready.attachment.id, ready);
     if (ready.attachment.ips.length === 0) return;
@@ -182,7 +180,7 @@ export class Records {
     const record = this.#records.get(id);
     if (record?.attachment.state !== "ready") return;
     const changed = { ...record, attachment: { ...record.attachment, ...change } };
-    this.#files.write(this.#nameOf(id), encodeRecord(changed));
+    this.#files.write(recordFileName(id), encodeRecord(changed));
     this.#records.set(id, changed);
   }
 
@@ -191,7 +189,7 @@ export class Records {
     const record = this.#records.get(id);
     if (record?.attachment.state !== "ready") throw new PortwrightError("ATTACHMENT_UNKNOWN", `${id} is not attached`);
     const attachment = { ...record.attachment, gated };
-    const name = this.#nameOf(id);
+    const name = recordFileName(id);
     // Written at once, then flushed: a change that comes meanwhile is not overtaken.
     this.#files.write(name, encodeRecord({ ...record, attachment }));
     this.#records.set(id, { ...record, attachment });
@@ -201,17 +199,8 @@ export class Records {
 
   /** Without fsync: a record that a power cut brings back is of an earlier epoch, and goes at the next start. */
   remove(id: string): void {
-    this.#files.remove(this.#nameOf(id));
+    this.#files.remove(recordFileName(id));
     this.#records.delete(id);
-    this.#names.delete(id);
-  }
-
-  #nameOf(id: string): string {
-    const known = this.#names.get(id);
-    if (known !== undefined) return known;
-    const name = recordFileName(id);
-    this.#names.set(id, name);
-    return name;
   }
 
   async #flushAll(): Promise<void> {

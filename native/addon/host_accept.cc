@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // acceptCalls(listening, listener): takes the connections of a listening socket that Node listens on as well, before
-// Node does, and reads what they have sent so far. A connection of Node's own takes 0.3 ms of the JavaScript thread.
+// Node does, and reads what they have sent so far. A connection of Node's own takes about 0.3 ms of the JavaScript
+// thread.
 #include <fcntl.h>
 #include <node_api.h>
 #include <sys/socket.h>

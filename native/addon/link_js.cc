@@ -200,7 +200,7 @@ LinkRef PeerRefFromJs(const Napi::Value& value) {
   return ref;
 }
 
-// A row of daemon/kernel/native-link.ts. An object of that many properties takes N-API ten times as long: it looks each
+// A row of daemon/kernel/native-link.ts. Objects of that many properties cost more: N-API looks each
 // name up in V8's table of strings, and each adds a step to the object's shape.
 Napi::Value LinkToJs(Napi::Env env, const Link& link) {
   const LinkStats& stats = link.stats;

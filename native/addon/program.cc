@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include "error.h"
 #include "fd.h"
@@ -153,20 +154,21 @@ void KeepOff(pid_t pid, int cpu) {
 
 class Running : public Program {
  public:
-  explicit Running(const ProgramCall& call) : input_(MakePipe()), output_(MakePipe()), errors_(MakePipe()) {
+  explicit Running(ProgramCall call)
+      : call_(std::move(call)), input_(MakePipe()), output_(MakePipe()), errors_(MakePipe()) {
     for (const Fd* fd : {&input_.write, &output_.read, &errors_.read}) Unblock(*fd);
-    Feed(input_.write, call.input, written_);
+    Feed(input_.write, call_.input, written_);
     const int cpu = sched_getcpu();
-    child_.emplace(call, SpawnSettings(input_.read.get(), output_.write.get(), errors_.write.get()));
+    child_.emplace(call_, SpawnSettings(input_.read.get(), output_.write.get(), errors_.write.get()));
     KeepOff(child_->pid(), cpu);
     input_.read.Reset();
     output_.write.Reset();
     errors_.write.Reset();
   }
 
-  ProgramEnd Attend(const ProgramCall& call, const std::function<void(const std::string&)>& on_output) override {
+  ProgramEnd Attend(const std::function<void(const std::string&)>& on_output) override {
     ProgramEnd end;
-    const auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
+    const auto deadline = Clock::now() + std::chrono::milliseconds(call_.timeout_ms);
     for (bool ended = false; !ended;) {
       // What has been closed is -1, which poll passes over.
       pollfd fds[] = {{input_.write.get(), POLLOUT, 0},
@@ -176,16 +178,16 @@ class Running : public Program {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
       int n = poll(fds, 4, static_cast<int>(std::max<int64_t>(left, 0)));
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw KernelError(errno, "poll", call.file);
+      if (n < 0) throw KernelError(errno, "poll", call_.file);
       if (n == 0) {
         end.cut = "timeout";
         break;
       }
       // Looked at before the rest: what it wrote last is in the pipes by then.
       ended = fds[3].revents != 0;
-      if (fds[0].revents != 0) Feed(input_.write, call.input, written_);
+      if (fds[0].revents != 0) Feed(input_.write, call_.input, written_);
       const size_t before = end.output.size();
-      if (!Drain(output_.read, end.output, call.max_output) || !Drain(errors_.read, end.errors, call.max_output)) {
+      if (!Drain(output_.read, end.output, call_.max_output) || !Drain(errors_.read, end.errors, call_.max_output)) {
         end.cut = "output";
         break;
       }
@@ -197,6 +199,7 @@ class Running : public Program {
   }
 
  private:
+  const ProgramCall call_;
   Pipe input_, output_, errors_;
   size_t written_ = 0;
   std::optional<Child> child_;
@@ -204,8 +207,8 @@ class Running : public Program {
 
 }  // namespace
 
-std::unique_ptr<Program> Program::Start(const ProgramCall& call) {
-  return std::make_unique<Running>(call);
+std::unique_ptr<Program> Program::Start(ProgramCall call) {
+  return std::make_unique<Running>(std::move(call));
 }
 
 }  // namespace pw

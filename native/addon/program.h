@@ -30,11 +30,11 @@ struct ProgramEnd {
 class Program {
  public:
   // Throws KernelError if it cannot be started. What the pipe takes of the input is there when it begins.
-  static std::unique_ptr<Program> Start(const ProgramCall& call);
+  static std::unique_ptr<Program> Start(ProgramCall call);
   virtual ~Program() = default;
   // Blocks until it has ended, or was killed. `on_output`, if there is one, is called with all that it has written so
   // far whenever that is more.
-  virtual ProgramEnd Attend(const ProgramCall& call, const std::function<void(const std::string&)>& on_output) = 0;
+  virtual ProgramEnd Attend(const std::function<void(const std::string&)>& on_output) = 0;
 };
 
 void InitPrograms(Napi::Env env, Napi::Object exports);

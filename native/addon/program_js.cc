@@ -30,9 +30,8 @@ using Listener = Napi::TypedThreadSafeFunction<std::nullptr_t, std::string, Tell
 
 class ProgramRun : public Napi::AsyncWorker {
  public:
-  ProgramRun(Napi::Env env, ProgramCall call, std::unique_ptr<Program> program, std::optional<Listener> listener)
+  ProgramRun(Napi::Env env, std::unique_ptr<Program> program, std::optional<Listener> listener)
       : AsyncWorker(env, "pw-program"),
-        call_(std::move(call)),
         program_(std::move(program)),
         listener_(std::move(listener)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
@@ -51,11 +50,11 @@ class ProgramRun : public Napi::AsyncWorker {
           if (listener_->NonBlockingCall(text.get()) == napi_ok) text.release();
         };
       }
-      end_ = program_->Attend(call_, on_output);
+      end_ = program_->Attend(on_output);
     } catch (const KernelError& e) {
       error_ = e;
     } catch (const std::exception& e) {
-      error_.emplace(EIO, "internal", call_.file, e.what());
+      error_.emplace(EIO, "internal", "", e.what());
     }
   }
   void OnOK() override {
@@ -71,7 +70,6 @@ class ProgramRun : public Napi::AsyncWorker {
   }
 
  private:
-  ProgramCall call_;
   std::unique_ptr<Program> program_;
   std::optional<Listener> listener_;
   Napi::Promise::Deferred deferred_;
@@ -90,11 +88,10 @@ Napi::Value Run(const Napi::CallbackInfo& info) {
   call.timeout_ms = ToU32(info[3], "timeout", 600'000);
   call.max_output = ToU32(info[4], "maxOutput");
   // Here, not on the other thread: that may have to wait until this one rests.
-  std::unique_ptr<Program> program = Program::Start(call);
+  std::unique_ptr<Program> program = Program::Start(std::move(call));
   std::optional<Listener> listener;
   if (info[5].IsFunction()) listener = Listener::New(info.Env(), info[5].As<Napi::Function>(), "pw-output", 0, 1);
-  auto* run = new ProgramRun(info.Env(), std::move(call), std::move(program),
-                             std::move(listener));  // deletes itself when it is done
+  auto* run = new ProgramRun(info.Env(), std::move(program), std::move(listener));  // deletes itself when it is done
   Napi::Promise promise = run->promise();
   run->Queue();
   return promise;

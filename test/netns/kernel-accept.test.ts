@@ -5,12 +5,12 @@ import { closeSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeSync } 
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { descriptorOf } from "../../daemon/api/access.ts";
 import { KernelError } from "../../daemon/kernel/kernel-error.ts";
 import { addonFile } from "../../daemon/package-files.ts";
-import { sayAtOnce } from "../support/say-at-once.ts";
+import { sayAtOnce, untilServersWait } from "../support/say-at-once.ts";
 import { until } from "../support/until.ts";
 import { host } from "./fixtures/lab.ts";
 
@@ -27,12 +27,6 @@ async function served(t: ExecutionContext) {
   server.listen(path);
   await once(server, "listening");
   return { path, listening: descriptorOf(server) ?? -1, byNode: () => byNode };
-}
-
-/** Resolves when the loop has waited for connections once, with what it was told to wait for before. */
-async function waits(): Promise<void> {
-  await nextTurn(); // of the turn that has begun
-  await nextTurn();
 }
 
 /** How many descriptors of this process are of the same socket. */
@@ -55,7 +49,7 @@ test.serial("connections come with what they have said so far; when it is closed
   const acceptor = host.acceptCalls(listening, (connection, first) => {
     taken.push([connection, first && first.toString()]);
   });
-  await waits();
+  await untilServersWait();
   t.is(descriptorsOf(listening), 2);
 
   const silent = connect({ path });
@@ -75,7 +69,7 @@ test.serial("connections come with what they have said so far; when it is closed
 
   acceptor.close();
   acceptor.close();
-  await waits();
+  await untilServersWait();
   t.is(descriptorsOf(listening), 1);
   t.is(await sayAtOnce(path, "words").answer, "node");
   t.deepEqual([taken.length, byNode()], [2, 1]);
@@ -89,7 +83,7 @@ test.serial("the listener may close it", async (t) => {
     acceptor.close();
     closeSync(connection);
   });
-  await waits();
+  await untilServersWait();
   await Promise.all([sayAtOnce(path, "a").answer, sayAtOnce(path, "b").answer]);
   await until(() => byNode() === 1);
   t.is(taken, 1);
@@ -100,7 +94,7 @@ test.serial("one that leaves at once is none", async (t) => {
   let taken = 0;
   const acceptor = host.acceptCalls(listening, () => taken++);
   t.teardown(() => acceptor.close());
-  await waits();
+  await untilServersWait();
   execFileSync(process.execPath, ["-e", `require("node:net").connect(${JSON.stringify(path)}).destroy()`]);
   await sleep(50);
   t.deepEqual([taken, byNode()], [0, 0]);

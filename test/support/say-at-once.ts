@@ -2,6 +2,7 @@
  * Says something in one piece to a server of this very thread before that can look: the thread stands still until all is
  * written. So the server finds connection and words together, as it does with a plugin, which is another process.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 
 const SPEAKER = `
@@ -36,4 +37,10 @@ export function sayAtOnce(path: string, words: string | Uint8Array, { deaf = fal
   });
   if (Atomics.wait(written, 0, 0, PATIENCE_MS) === "timed-out") throw new Error("nothing could be said");
   return { answer, leave: () => void worker.terminate() };
+}
+
+/** Resolves when this thread's servers have waited for connections once: who comes before that is taken by Node. */
+export async function untilServersWait(): Promise<void> {
+  await nextTurn(); // of the turn that has begun
+  await nextTurn();
 }

@@ -1,8 +1,7 @@
 /** Calls in the CNI plugin's own words: answered without the HTTP server, and by it as soon as anything differs. */
 import { connect, type Socket } from "node:net";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import test from "ava";
-import { sayAtOnce } from "../support/say-at-once.ts";
+import { sayAtOnce, untilServersWait } from "../support/say-at-once.ts";
 import { BY_PLUGIN_CALLS, startTestApi, type TestApi } from "./api-fake.ts";
 
 const call = { env: { CNI_COMMAND: "ADD", CNI_IFNAME: "eth0" }, stdin: '{"cniVersion":"1.0.0"}' };
@@ -16,14 +15,8 @@ function words(body: string, length = Buffer.byteLength(body)): string {
 }
 
 async function say({ api }: TestApi, text: string): Promise<string> {
-  await waits();
+  await untilServersWait();
   return await sayAtOnce(api.addresses.cni, text).answer;
-}
-
-/** Resolves when servers have waited for connections once: who comes before that is taken by Node. */
-async function waits(): Promise<void> {
-  await nextTurn(); // of the turn that has begun
-  await nextTurn();
 }
 
 /** Each piece in a write of its own. */
@@ -124,7 +117,7 @@ test("a plugin that leaves before its answer harms nobody", async (t) => {
   const api = await startTestApi();
   t.teardown(api.close);
   const { entered, letGo } = api.backend.hold();
-  await waits();
+  await untilServersWait();
   const plugin = sayAtOnce(api.api.addresses.cni, words(JSON.stringify(call)));
   await entered;
   plugin.leave();
@@ -179,7 +172,7 @@ test("at shutdown calls in other words are answered, too", async (t) => {
   const answer = say(api, words(JSON.stringify(call)).replace("Host: portwright", "Host: localhost"));
   await entered;
   const closed = api.api.close();
-  await waits();
+  await untilServersWait();
   letGo();
   t.like(bodyOf(await answer), { exitCode: 0 });
   await closed;
@@ -188,11 +181,11 @@ test("at shutdown calls in other words are answered, too", async (t) => {
 test("what comes above twice the bound on connections is hung up on", async (t) => {
   const api = await startTestApi({ limits: { connections: 1, headerTimeout: 60_000, requestTimeout: 60_000 } });
   t.teardown(api.close);
-  await waits();
+  await untilServersWait();
   const ends = (socket: Socket) => new Promise((resolve) => socket.once("close", resolve));
   const silent = [connect({ path: api.api.addresses.cni }), connect({ path: api.api.addresses.cni })];
   t.teardown(() => silent.forEach((socket) => socket.destroy()));
-  await waits();
+  await untilServersWait();
   await ends(connect({ path: api.api.addresses.cni }).resume());
   t.deepEqual(
     silent.map(({ readyState }) => readyState),

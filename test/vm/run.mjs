@@ -21,8 +21,8 @@ export const SHARED_FILES = [
   "test/bpf/switch-tcp.test.ts",
   "test/bpf/switch-wire.test.ts",
   "test/netns/datapath.test.ts",
-  "test/netns/kernel-accept.test.ts",
   "test/netns/hook.test.ts",
+  "test/netns/kernel-accept.test.ts",
   "test/netns/kernel-delete.test.ts",
   "test/netns/kernel-masquerade.test.ts",
 ];
